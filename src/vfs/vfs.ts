@@ -1,0 +1,250 @@
+/**
+ * The file system that every frontend shares: FUSE, SFTP, the web API and the command line hold handles and inode
+ * numbers, never file state. What is true of a file is true through all of them at once.
+ *
+ * What an answer means (README "The promise"):
+ * - a write that returned is in this node's journal and survives `kill -9` of the node;
+ * - a flush (close) that returned survives power loss, and the upload goes on by itself;
+ * - an fsync that returned success has been seen on the grid: shares on at least `happy` servers, every directory from
+ *   the file up to a mount root published on a write quorum and read back.
+ *
+ * Operations on names and attributes are answered from this node's view (the proven contents of the directory with
+ * this node's pending changes over it) and are journaled before they are answered.
+ *
+ * All methods fail with TahoeError. Besides the kinds named at each: `not-found`, `not-a-directory`, `stale` (the inode
+ * is unknown here or its directory is gone), `read-only` (no write capability), `name-too-long` (over 255 bytes of
+ * UTF-8), `invalid` (empty name, `.`, `..`, slash or NUL in it, lone surrogate), `no-space` (journal full: refused
+ * before it is taken), `unrecoverable`, `unreachable` (a directory could not be read), `closed` (the node is stopping).
+ */
+import type { Branded } from '../encoding/brands.js';
+
+/** 1 to 2^53 - 1. Stable as long as the entry exists, on every node: stored in the entry, or derived from it. */
+export type InodeNumber = Branded<number, 'InodeNumber'>;
+
+export interface Vfs {
+  /**
+   * The inode of a directory given by capability (text of a DIR2, DIR2-RO, DIR2-MDMF, DIR2-CHK or DIR2-LIT cap). The
+   * same directory always has the same inode, however it is reached. Reads the directory once, so that a wrong
+   * capability is noticed here. Kinds `bad-cap`, `unknown-cap`, `not-a-directory`, `unrecoverable`, `unreachable`.
+   */
+  openRoot(cap: string): Promise<Attributes>;
+
+  lookup(parent: InodeNumber, name: string): Promise<Attributes>;
+  /** The directory that holds this directory; itself for a root. */
+  parentOf(directory: InodeNumber): Promise<Attributes>;
+  attributes(inode: InodeNumber): Promise<Attributes>;
+  /**
+   * Changes the given attributes and returns all of them. A new size truncates or extends with zeros (`is-a-directory`,
+   * `invalid` for other kinds of file). Open handles see the change.
+   */
+  setAttributes(inode: InodeNumber, changes: AttributeChanges): Promise<Attributes>;
+  /** All entries as of now, without `.` and `..`, sorted by UTF-8 bytes of the name. Costs no request when warm. */
+  readDirectory(directory: InodeNumber): Promise<readonly DirectoryEntry[]>;
+
+  /** Kind `exists` if the name is there and `flags.exclusive`; otherwise opens what is there (`is-a-directory`). */
+  create(
+    parent: InodeNumber,
+    name: string,
+    node: NewNode,
+    flags: OpenFlags,
+  ): Promise<{ readonly attributes: Attributes; readonly handle: FileHandle }>;
+  /** Kind `exists`. */
+  makeDirectory(parent: InodeNumber, name: string, node: NewNode): Promise<Attributes>;
+  /** Kind `exists`. `target` is any non-empty text. */
+  makeSymlink(parent: InodeNumber, name: string, target: string, node: NewNode): Promise<Attributes>;
+  /** A fifo, socket, device or empty file that is not opened. Kind `exists`. */
+  makeNode(parent: InodeNumber, name: string, kind: FileKind, rdev: number, node: NewNode): Promise<Attributes>;
+  /** Kind `invalid` if the inode is not a symbolic link. */
+  readSymlink(inode: InodeNumber): Promise<string>;
+
+  /** Kind `is-a-directory`. An open file stays readable and writable until its last handle is released. */
+  unlink(parent: InodeNumber, name: string): Promise<void>;
+  /** Kind `not-empty`. */
+  removeDirectory(parent: InodeNumber, name: string): Promise<void>;
+  /**
+   * Atomic in this node's view, one publish within one directory. Replaces a file by a file and an empty directory by a
+   * directory (`exists` with mode `no-replace`, `not-empty`, `is-a-directory`, `not-a-directory`; `invalid` into its own
+   * subtree). Mode `exchange` swaps two entries of one directory (`invalid` across directories).
+   */
+  rename(from: Location, to: Location, mode: RenameMode): Promise<void>;
+
+  /** Kind `is-a-directory`. */
+  open(inode: InodeNumber, flags: OpenFlags): Promise<FileHandle>;
+
+  /** Synced: every name accepted in this directory before the call, its contents, and the chain up to a root. */
+  fsyncDirectory(directory: InodeNumber, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+
+  /**
+   * Extended attributes: `user.*` as stored, and `user.tahoe.state` (read only). Kind `no-attribute` if absent;
+   * `exists` / `no-attribute` for modes `create` / `replace`; `unsupported` outside `user.`; `too-large` over 64 KiB.
+   */
+  getExtendedAttribute(inode: InodeNumber, name: string): Promise<Uint8Array>;
+  listExtendedAttributes(inode: InodeNumber): Promise<readonly string[]>;
+  setExtendedAttribute(
+    inode: InodeNumber,
+    name: string,
+    value: Uint8Array,
+    mode: 'any' | 'create' | 'replace',
+  ): Promise<void>;
+  removeExtendedAttribute(inode: InodeNumber, name: string): Promise<void>;
+
+  /** From what the servers say; unknown is reported as large, never as full. */
+  fileSystemStatistics(): Promise<FileSystemStatistics>;
+
+  /**
+   * A frontend that keeps an inode number beyond the answer (the kernel) remembers it once per answer and forgets as
+   * many times when it is done. Inodes that are not remembered, open or pending may be dropped and then are `stale`.
+   */
+  remember(inode: InodeNumber): void;
+  forget(inode: InodeNumber, count: number): void;
+  /** Calls `listener` after a change that did not come through this listener's own frontend. Returns a function that stops it. */
+  watch(listener: (change: Change) => void): () => void;
+
+  // what capability-speaking frontends need (web API, command line)
+
+  /** The strongest capability of this object that is on the grid; undefined while its content was never uploaded. */
+  capOf(inode: InodeNumber): Promise<string | undefined>;
+  /**
+   * Links an existing capability (any kind, unknown ones kept whole) under a name. Kind `exists` as `replace` says.
+   * `only-files` replaces anything but a directory.
+   */
+  linkCap(
+    parent: InodeNumber,
+    name: string,
+    cap: string,
+    replace: 'never' | 'only-files' | 'always',
+  ): Promise<Attributes>;
+  /** Unlinks whatever is there, also a directory that is not empty, and returns its capability if it had one. */
+  detach(parent: InodeNumber, name: string): Promise<string | undefined>;
+  /** A new empty directory on the grid that no directory names yet; returns its write capability. */
+  createUnlinkedDirectory(): Promise<string>;
+
+  // where things are
+
+  state(inode: InodeNumber): Promise<SyncState>;
+  status(): VfsStatus;
+  /**
+   * Publishes everything without delay and resolves when nothing is pending. Rejects with the signal's reason when
+   * aborted; what is pending stays in the journal.
+   */
+  drain(options: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onProgress?: (status: VfsStatus) => void;
+  }): Promise<void>;
+}
+
+/** A file open in one frontend. Calls on one handle are applied in the order in which they are made. */
+export interface FileHandle {
+  readonly inode: InodeNumber;
+  /** Changes whenever the content has been changed since; equal numbers mean that cached pages are still right. */
+  readonly contentNumber: number;
+  /**
+   * Up to `length` bytes at `offset`; fewer only at the end of the file. Sees all writes that returned.
+   * Kinds `permission` (not opened for reading), `unrecoverable`, `stale` (mutable file overwritten meanwhile), `closed`.
+   */
+  read(offset: number, length: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
+  /**
+   * Writes all of `data` at `offset`, or at the end if opened for append. `data` is not kept after it resolves.
+   * Kinds `permission`, `no-space`, `too-large`, `closed`.
+   */
+  write(offset: number, data: Uint8Array): Promise<void>;
+  /** Close of one descriptor: bytes and intent are durable in the journal when it resolves. May be called many times. */
+  flush(): Promise<void>;
+  /** Resolves when content, name and every directory up to a root are proven on the grid. */
+  fsync(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /** The last call. Flushes what was written after the last flush. */
+  release(): Promise<void>;
+}
+
+export type FileKind = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'character-device' | 'block-device';
+
+export interface Timestamp {
+  readonly seconds: number;
+  /** 0 to 999,999,999 */
+  readonly nanoseconds: number;
+}
+
+export interface Attributes {
+  readonly inode: InodeNumber;
+  readonly kind: FileKind;
+  /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly links: number;
+  readonly sizeBytes: number;
+  readonly rdev: number;
+  readonly accessed: Timestamp;
+  readonly modified: Timestamp;
+  readonly changed: Timestamp;
+}
+
+export interface AttributeChanges {
+  readonly mode?: number | undefined;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly sizeBytes?: number | undefined;
+  readonly accessed?: Timestamp | 'now' | undefined;
+  readonly modified?: Timestamp | 'now' | undefined;
+}
+
+export interface NewNode {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface OpenFlags {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly append?: boolean;
+  readonly truncate?: boolean;
+  /** With create only. */
+  readonly exclusive?: boolean;
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly attributes: Attributes;
+}
+
+export interface Location {
+  readonly parent: InodeNumber;
+  readonly name: string;
+}
+
+export type RenameMode = 'replace' | 'no-replace' | 'exchange';
+
+export interface FileSystemStatistics {
+  readonly blockSizeBytes: number;
+  readonly blocks: number;
+  readonly blocksFree: number;
+  readonly inodes: number;
+  readonly inodesFree: number;
+  readonly nameLengthMax: number;
+}
+
+export type Change =
+  | { readonly what: 'content'; readonly inode: InodeNumber }
+  | { readonly what: 'attributes'; readonly inode: InodeNumber }
+  | { readonly what: 'entry'; readonly parent: InodeNumber; readonly name: string };
+
+/** The weakest link of content, own name and all ancestors, in the order failed, conflict, local, uploading, grid. */
+export interface SyncState {
+  readonly state: 'local' | 'uploading' | 'grid' | 'conflict' | 'failed';
+  /** Why, for `failed` and `conflict`. */
+  readonly reason?: string | undefined;
+}
+
+export interface VfsStatus {
+  readonly filesPending: number;
+  readonly bytesPending: number;
+  readonly directoriesPending: number;
+  readonly oldestPendingSeconds: number;
+  readonly publishes: number;
+  readonly uploads: number;
+  readonly journalBytes: number;
+  readonly journalFreeBytes: number;
+  /** What cannot go on by itself, with the reason. */
+  readonly problems: readonly { readonly path: string; readonly state: SyncState }[];
+}
