@@ -1,0 +1,57 @@
+/** Addresses to listen on, in the notation of tahoe.cfg: `tcp:PORT[:interface=HOST]` or a bare port. */
+import { createServer } from 'node:net';
+import { TahoeError } from '../errors/tahoe-error.js';
+
+export interface Endpoint {
+  /** 0: chosen by the kernel. */
+  readonly port: number;
+  /** Undefined: every interface. */
+  readonly host: string | undefined;
+}
+
+/** Kind `invalid`. A colon inside the host of an IPv6 address is written `\:`. */
+export function parseEndpoint(text: string): Endpoint {
+  const match = /^(?:tcp:)?(\d{1,5})(?::interface=((?:\\:|[^:])+))?$/.exec(text.trim());
+  const port = Number(match?.[1]);
+  if (match === null || port > 65_535) {
+    throw new TahoeError(`cannot listen on "${text}": write tcp:PORT:interface=127.0.0.1`, {
+      kind: 'invalid',
+      op: 'node.config',
+      subject: text,
+    });
+  }
+  return { port, host: match[2]?.replaceAll('\\:', ':') };
+}
+
+export function serializeEndpoint(endpoint: Endpoint): string {
+  const host = endpoint.host?.replaceAll(':', '\\:');
+  return host === undefined ? `tcp:${endpoint.port}` : `tcp:${endpoint.port}:interface=${host}`;
+}
+
+/** Below the range from which Linux takes ports for outgoing connections, so that a port stays free between two runs. */
+const FIRST_PORT = 20_000;
+const PORT_COUNT = 12_000;
+
+/** `count` different ports of the loopback interface on which nobody listens now. `fraction` gives numbers in [0, 1). */
+export async function freePorts(count: number, fraction: () => number): Promise<number[]> {
+  const found = new Set<number>();
+  for (let attempt = 0; found.size < count; attempt++) {
+    if (attempt > count + PORT_COUNT) {
+      throw new TahoeError(`no ${count} free ports from ${FIRST_PORT} to ${FIRST_PORT + PORT_COUNT - 1}`, {
+        kind: 'busy',
+        op: 'node.create',
+      });
+    }
+    const port = FIRST_PORT + Math.floor(fraction() * PORT_COUNT);
+    if (!found.has(port) && (await isFree(port))) found.add(port);
+  }
+  return [...found];
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host: '127.0.0.1' }, () => server.close(() => resolve(true)));
+  });
+}
