@@ -33,6 +33,7 @@ import {
   writeU32,
   writeU64,
 } from '../encoding/bytes.js';
+import type { ErasureCode } from '../erasure/erasure-code.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { buildHashTree, hashLength, IncompleteHashTree } from '../hashtree/hash-tree.js';
 
@@ -227,13 +228,6 @@ export function encryptPrivateKey(privateKeyDer: Uint8Array, writeKey: WriteKey)
   return aes128Ctr(writeKey, privateKeyDer);
 }
 
-export interface SdmfErasureCode {
-  /** One block for each of `shareNumbers` from `sharesNeeded` pieces of equal length. */
-  encode(pieces: readonly Uint8Array[], shareNumbers: readonly number[]): Uint8Array[];
-  /** The pieces in order from as many blocks. */
-  decode(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array[];
-}
-
 export interface SdmfContents {
   readonly sequenceNumber: number;
   /** 16 fresh random bytes. */
@@ -248,7 +242,8 @@ export interface SdmfContents {
   readonly publicKeyDer: Uint8Array;
   /** RSASSA-PSS over the signed bytes. */
   readonly sign: (signedBytes: Uint8Array) => Uint8Array;
-  readonly erasureCode: Pick<SdmfErasureCode, 'encode'>;
+  /** That of sharesNeeded and sharesTotal. */
+  readonly erasureCode: Pick<ErasureCode, 'encode'>;
 }
 
 export interface EncodedSdmf {
@@ -284,7 +279,7 @@ export function decodeSdmf(
   prefix: SdmfPrefix,
   readKey: ReadKey,
   blocks: ReadonlyMap<number, Uint8Array>,
-  erasureCode: Pick<SdmfErasureCode, 'decode'>,
+  erasureCode: Pick<ErasureCode, 'decode'>,
 ): Uint8Array {
   const used = [...blocks].slice(0, prefix.sharesNeeded);
   assert(used.length === prefix.sharesNeeded, 'as many blocks as shares needed');
