@@ -1,7 +1,7 @@
-import { readU64, writeU64 } from '../../encoding/bytes.js';
+import { writeU64 } from '../../encoding/bytes.js';
 import { assert, asTahoeError, isTahoeError, TahoeError } from '../../errors/tahoe-error.js';
 import type { Entropy } from '../../platform/entropy.js';
-import type { FileStore, OpenedFile } from '../../platform/file-store.js';
+import type { FileStore } from '../../platform/file-store.js';
 import type { Logger } from '../../platform/logger.js';
 import { type Checkpoint, writeCheckpoint } from './checkpoint-file.js';
 import { GroupSync } from './group-sync.js';
@@ -165,7 +165,10 @@ class LogEngine implements Log {
     if (payloadBytes > MAX_PAYLOAD_BYTES || !(kind >= 0 && kind <= 255)) {
       throw new TahoeError('no such log record', { kind: 'invalid', op: 'journal.append' });
     }
-    if (urgency === 'data' && payloadBytes + RECORD_OVERHEAD_BYTES > this.#freeBytes()) throw full();
+    if (urgency === 'data' && payloadBytes + RECORD_OVERHEAD_BYTES > this.#freeBytes()) {
+      this.#pool.refill();
+      throw full();
+    }
     if (!this.#fits(payloadBytes + RECORD_OVERHEAD_BYTES)) this.#advance(urgency, 'link');
     try {
       return this.#write('entry', kind, parts);
@@ -223,15 +226,18 @@ class LogEngine implements Log {
   }
 
   get checkpointDue(): boolean {
-    const since = this.#replayStart();
-    let segmentsSince = 0;
+    const begin = this.#replayStart();
+    const end = this.#checkpoint === undefined ? 0 : segmentOf(this.#checkpoint.end);
+    let since = 0;
     let waiting = 0;
     for (const [number, segment] of this.#segments) {
-      if (number < since) continue;
-      segmentsSince += 1;
-      if (segment.holds === 0 && number !== this.#current?.number) waiting += 1;
+      if (number < begin) continue;
+      since += 1;
+      if (number > end && segment.holds === 0 && number !== this.#current?.number) waiting += 1;
     }
-    return segmentsSince > CHECKPOINT_SEGMENTS || (waiting > 0 && this.#freeBytes() < this.#options.limitBytes / 4);
+    // A checkpoint that is long itself may be followed by more before the next one pays.
+    const isLong = since > CHECKPOINT_SEGMENTS + 2 * (end - begin);
+    return isLong || (waiting > 0 && this.#freeBytes() < this.#options.limitBytes / 4);
   }
 
   async checkpoint(write: () => void, expectedBytes = 0): Promise<void> {
@@ -287,18 +293,17 @@ class LogEngine implements Log {
   }
 
   #roomBytes(): number {
-    return this.#current === undefined ? 0 : this.#options.segmentBytes - HEADER_BYTES - this.#current.offset;
+    if (this.#current === undefined) return 0;
+    return Math.max(0, this.#options.segmentBytes - HEADER_BYTES - this.#current.offset);
   }
 
   /** Room for `data` records: the limit, and what the disk has been made to provide if it is full. */
   #freeBytes(): number {
     const { limitBytes, reserveBytes, segmentBytes } = this.#options;
     const perSegment = segmentBytes - 2 * HEADER_BYTES;
-    const allowed =
-      Math.max(0, Math.floor(limitBytes / segmentBytes) - this.#segments.size) * perSegment - reserveBytes;
+    const allowed = (Math.floor(limitBytes / segmentBytes) - this.#segments.size) * perSegment - reserveBytes;
     const provided = isFull(this.#pool.problem) ? (this.#pool.readyCount - 1) * perSegment : Number.POSITIVE_INFINITY;
-    if (allowed >= 0 || provided < 0) return this.#roomBytes() + Math.max(0, Math.min(allowed, provided));
-    return Math.max(0, this.#roomBytes() + allowed);
+    return Math.max(0, this.#roomBytes() + Math.min(allowed, provided));
   }
 
   /** Goes on in the next segment. Its first record chains it to this one. */
@@ -355,7 +360,7 @@ class LogEngine implements Log {
     this.#checkUsable();
     const end = this.#end;
     if (end === this.#syncedTo) return;
-    const filled = this.#filled;
+    const filled = [...this.#filled];
     const current = this.#current;
     this.#unsyncedBytes = 0;
     try {
@@ -447,4 +452,8 @@ class LogEngine implements Log {
     this.#options.log.error('the journal has failed', { reason: String(cause) });
     return this.#failure;
   }
+}
+
+function full(): TahoeError {
+  return new TahoeError('the journal is full', { kind: 'no-space', op: 'journal.append' });
 }
