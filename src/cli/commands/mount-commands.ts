@@ -1,0 +1,60 @@
+import { resolve as resolvePath } from 'node:path';
+import type { Command } from 'commander';
+import { action } from '../action.js';
+import { DEFAULT_ALIAS } from '../aliases.js';
+import { type CliContext, usageError, withNode } from '../cli-context.js';
+import { EXIT_LEFT_BEHIND, EXIT_OK } from '../exit-codes.js';
+import { describePending, waitForGrid } from '../sync.js';
+
+export function addMountCommands(program: Command): void {
+  program
+    .command('mount <args...>')
+    .usage('[CAP | ALIAS: | ALIAS:path] MOUNTPOINT [-o options]')
+    .description('show a directory of the grid as a folder of this computer (default: the alias tahoe:)')
+    .option('-o <options>', 'mount options, separated by commas: ro, fsync=journal, allow_other, ...', collect, [])
+    .action(action(mount));
+  program
+    .command('unmount <mountpoint>')
+    .alias('umount')
+    .description('take a folder away and wait until everything written is on the grid')
+    .option('--timeout <seconds>', 'stop waiting after this long', seconds)
+    .action(action(unmount));
+}
+
+async function mount(context: CliContext, args: readonly string[], options: { readonly o: readonly string[] }) {
+  if (args.length > 2) throw usageError('mount takes what to mount (or nothing) and one mount point');
+  return withNode(context, async (session) => {
+    const { cap, path } = session.resolve(args.length === 2 ? args[0]! : `${DEFAULT_ALIAS}:`);
+    const mountpoint = resolvePath(args.at(-1)!);
+    const body = JSON.stringify({ cap, path, mountpoint, options: options.o });
+    await session.node.json('POST', 'private/mounts', { authorized: true, body });
+    session.terminal.note(`mounted on ${mountpoint}. Take it away with: tahoe unmount ${mountpoint}`);
+    return EXIT_OK;
+  });
+}
+
+async function unmount(context: CliContext, mountpoint: string, options: { readonly timeout?: number }) {
+  return withNode(context, async (session) => {
+    const query = new URLSearchParams({ mountpoint: resolvePath(mountpoint) });
+    // First, so that nothing new is written while the rest goes to the grid.
+    await session.node.text('DELETE', `private/mounts?${query}`, { authorized: true });
+    const { left, reason } = await waitForGrid(session, options.timeout);
+    if (reason === undefined) return EXIT_OK;
+    session.terminal.note(
+      `unmounted, but ${describePending(left)} are on this computer only: ${reason}. ` +
+        'The node keeps them and goes on by itself; see: tahoe status, tahoe sync',
+    );
+    return EXIT_LEFT_BEHIND;
+  });
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, ...value.split(',').filter((option) => option !== '')];
+}
+
+/** A number of seconds on the command line. Kind `invalid`. */
+export function seconds(value: string): number {
+  const number = Number(value);
+  if (!(number >= 0)) throw usageError(`not a number of seconds: ${value}`);
+  return number;
+}

@@ -1,0 +1,80 @@
+import type { Command } from 'commander';
+import type { NodeStatus } from '../../web/node-control.js';
+import { action } from '../action.js';
+import { type CliContext, withNode } from '../cli-context.js';
+import { EXIT_LEFT_BEHIND, EXIT_OK } from '../exit-codes.js';
+import { formatBytes } from '../progress.js';
+import { describePending, waitForGrid } from '../sync.js';
+import type { Terminal } from '../terminal.js';
+import { seconds } from './mount-commands.js';
+
+export function addStatusCommands(program: Command): void {
+  program
+    .command('status')
+    .description('what is on this computer only, mounts, servers, SFTP')
+    .option('--json', 'as JSON')
+    .action(action(showStatus));
+  program
+    .command('sync')
+    .description('wait until everything written is on the grid')
+    .option('--timeout <seconds>', 'stop waiting after this long', seconds)
+    .option('--json', 'print what is left, as JSON')
+    .action(action(sync));
+}
+
+async function showStatus(context: CliContext, options: { readonly json?: boolean }) {
+  return withNode(context, async ({ node, terminal }) => {
+    const status = await node.json('GET', 'private/status', { authorized: true });
+    if (options.json === true) terminal.print(JSON.stringify(status, null, 1));
+    else for (const line of describeStatus(status as NodeStatus)) terminal.print(line);
+    return EXIT_OK;
+  });
+}
+
+async function sync(context: CliContext, options: { readonly json?: boolean; readonly timeout?: number }) {
+  return withNode(context, async (session) => {
+    const { left, reason } = await waitForGrid(session, options.timeout);
+    if (options.json === true) session.terminal.print(JSON.stringify({ done: reason === undefined, reason, left }));
+    if (reason === undefined) {
+      session.terminal.note('everything is on the grid');
+      return EXIT_OK;
+    }
+    session.terminal.note(`${describePending(left)} are on this computer only: ${reason}`);
+    noteProblems(session.terminal, left.problems);
+    return EXIT_LEFT_BEHIND;
+  });
+}
+
+function noteProblems(terminal: Terminal, problems: NodeStatus['pending']['problems']): void {
+  for (const { path, state } of problems) terminal.note(`  ${state.state}: ${path}${reasonOf(state.reason)}`);
+}
+
+function describeStatus(status: NodeStatus): string[] {
+  const { pending, servers, encoding } = status;
+  const connected = servers.filter((server) => server.state === 'connected').length;
+  const waiting = pending.filesPending + pending.directoriesPending > 0;
+  return [
+    `node ${status.nickname} (process ${status.pid}) in ${status.directory}`,
+    waiting
+      ? `on this computer only: ${describePending(pending)}, the oldest for ${Math.round(pending.oldestPendingSeconds)} s`
+      : 'everything written is on the grid',
+    ...pending.problems.map(({ path, state }) => `  ${state.state}: ${path}${reasonOf(state.reason)}`),
+    `journal: ${formatBytes(pending.journalBytes)} used, ${formatBytes(pending.journalFreeBytes)} free`,
+    ...status.mounts.map(({ mountpoint, options }) => `mounted: ${mountpoint} ${options.join(',')}`.trimEnd()),
+    `servers: ${connected} of ${servers.length} connected (${encoding.sharesNeeded} of ${encoding.sharesTotal} shares rebuild a file, ` +
+      `a write needs ${encoding.sharesHappy} servers)`,
+    ...servers
+      .filter(({ state }) => state !== 'connected')
+      .map((server) => `  ${server.nickname}: ${server.reason ?? server.state}`),
+    ...(status.sftp === undefined
+      ? []
+      : [
+          `sftp: ${status.sftp.address}, host key ${status.sftp.hostKeyFingerprint}`,
+          `  ${status.sftp.sshfs} MOUNTPOINT`,
+        ]),
+  ];
+}
+
+function reasonOf(reason: string | undefined): string {
+  return reason === undefined ? '' : ` (${reason})`;
+}

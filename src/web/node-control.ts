@@ -1,0 +1,52 @@
+/** What the control API asks of the node that runs it. Implemented in src/node. */
+
+import type { ServerStatus } from '../grid/grid.js';
+import type { Encoding } from '../immutable/immutable.js';
+import type { VfsStatus } from '../vfs/vfs.js';
+
+export interface NodeControl {
+  status(): NodeStatus;
+  /** Mounts a directory. Kinds `busy` (mounted already), `not-empty`, `not-a-directory`, `unsupported` (no FUSE here). */
+  mount(request: MountRequest): Promise<MountStatus>;
+  /** Takes the mount away. Kinds `not-found` (this node has no such mount), `busy` (files are open there). */
+  unmount(mountpoint: string): Promise<void>;
+}
+
+export interface MountRequest {
+  /** A directory's capability. */
+  readonly cap: string;
+  /** Below it, empty for itself. */
+  readonly path: readonly string[];
+  /** Absolute. */
+  readonly mountpoint: string;
+  /** As after `-o`, one each: `ro`, `fsync=journal`, ... */
+  readonly options: readonly string[];
+}
+
+export interface MountStatus {
+  readonly mountpoint: string;
+  readonly options: readonly string[];
+}
+
+export interface NodeStatus {
+  readonly nickname: string;
+  readonly directory: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly encoding: Encoding;
+  readonly pending: VfsStatus;
+  readonly mounts: readonly MountStatus[];
+  readonly servers: readonly ServerStatus[];
+  readonly sftp: SftpStatus | undefined;
+}
+
+export interface SftpStatus {
+  /** `HOST:PORT` */
+  readonly address: string;
+  /** `SHA256:...`, as ssh-keygen prints it. */
+  readonly hostKeyFingerprint: string;
+  /** A command line that mounts this node with sshfs; the mount point is to be put at its end. */
+  readonly sshfs: string;
+  /** The same for `sftp`. */
+  readonly sftp: string;
+}

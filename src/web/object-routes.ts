@@ -1,0 +1,191 @@
+/** `/uri/CAP[/path]`: reading, writing, linking and unlinking what a capability and a path name (web API spec 4, 5). */
+
+import { readCapOf } from '../caps/cap.js';
+import { parseCap, serializeCap } from '../caps/cap-text.js';
+import { TahoeError } from '../errors/tahoe-error.js';
+import type { Attributes, InodeNumber } from '../vfs/vfs.js';
+import { contentsOfCap, contentsOfInode } from './contents.js';
+import { answerDirectoryPost, makeDirectoryAt } from './directory-routes.js';
+import { answerContents, etagHeader, notModified } from './download-routes.js';
+import { describeCap, describeEntry } from './object-json.js';
+import { jsonReply, plainReply, type Reply, textReply } from './reply.js';
+import { childExists, noSuchChild, type Target, TreeWalk } from './tree-walk.js';
+import { storeUnlinked, unsupported } from './unlinked-routes.js';
+import { MUTABLE_LIMIT_BYTES, TEXT_LIMIT_BYTES, type WebContext } from './web-context.js';
+import { invalid, readBytes, readText, replaceArgument, type WebRequest } from './web-request.js';
+
+export async function answerObject(context: WebContext, request: WebRequest): Promise<Reply> {
+  const walk = new TreeWalk(context.vfs);
+  try {
+    const [, cap = '', ...path] = request.segments;
+    return await answerTarget(context, request, walk, await walk.find(cap, path));
+  } finally {
+    walk.release();
+  }
+}
+
+function answerTarget(context: WebContext, request: WebRequest, walk: TreeWalk, target: Target): Promise<Reply> {
+  switch (request.method) {
+    case 'GET':
+    case 'HEAD':
+      if (target.what === 'missing') throw noSuchChild(target.missing[0] ?? target.name);
+      return target.what === 'cap' ? readCap(context, request, target.cap) : readEntry(context, request, target);
+    case 'PUT':
+      return put(context, request, walk, target);
+    case 'POST':
+      return answerDirectoryPost(context, request, walk, target);
+    case 'DELETE':
+      return remove(context, target);
+    default:
+      throw unsupported(`the method ${request.method} is not known here`);
+  }
+}
+
+async function readCap(context: WebContext, request: WebRequest, cap: string): Promise<Reply> {
+  const fresh = notModified(request, cap);
+  if (fresh !== undefined) return fresh;
+  if (request.operation !== '') return describe(request, cap, async () => describeCap(cap));
+  return answerContents(request, await contentsOfCap(context.grid, cap), cap);
+}
+
+async function readEntry(
+  context: WebContext,
+  request: WebRequest,
+  target: Target & { readonly what: 'entry' },
+): Promise<Reply> {
+  const { attributes, location } = target;
+  const { vfs } = context;
+  const cap = await vfs.capOf(attributes.inode);
+  const fresh = notModified(request, cap);
+  if (fresh !== undefined) return fresh;
+  if (request.operation !== '') {
+    return describe(request, cap, () => describeEntry(vfs, attributes, location !== undefined));
+  }
+  if (attributes.kind !== 'directory') return answerContents(request, await contentsOfInode(vfs, attributes), cap);
+  if (request.method === 'HEAD') return plainReply('');
+  const names = (await vfs.readDirectory(attributes.inode)).map((entry) => entry.name);
+  return plainReply(names.map((name) => `${name}\n`).join(''));
+}
+
+/** `t=json`, `t=uri` and `t=readonly-uri`. `cap` is undefined while nothing of the object is on the grid. */
+async function describe(request: WebRequest, cap: string | undefined, json: () => Promise<unknown>): Promise<Reply> {
+  const { operation, method } = request;
+  if (method === 'HEAD') throw invalid(`HEAD takes no t= argument: t=${operation}`);
+  const headers = etagHeader(cap, operation);
+  if (operation === 'json') return jsonReply(await json(), 'text/plain', headers);
+  if (operation !== 'uri' && operation !== 'readonly-uri') throw invalid(`GET: bad t=${operation}`);
+  if (cap === undefined) {
+    throw new TahoeError('this file is not on the grid yet: it has no capability. Wait for: tahoe sync', {
+      kind: 'busy',
+      op: 'web.read',
+    });
+  }
+  const parsed = parseCap(cap);
+  const read = operation === 'uri' ? parsed : readCapOf(parsed);
+  return plainReply(read === undefined ? cap : serializeCap(read), 200, headers);
+}
+
+function put(context: WebContext, request: WebRequest, walk: TreeWalk, target: Target): Promise<Reply> {
+  switch (request.operation) {
+    case '':
+      return putContents(context, request, walk, target);
+    case 'uri':
+      return putCap(context, request, walk, target);
+    case 'mkdir':
+      return makeDirectoryAt(context, request, walk, target);
+    default:
+      throw invalid(`PUT: bad t=${request.operation}`);
+  }
+}
+
+async function putContents(context: WebContext, request: WebRequest, walk: TreeWalk, target: Target): Promise<Reply> {
+  if (request.query.has('offset'))
+    throw unsupported('writing at an offset is not done over HTTP: use the mount or SFTP');
+  if (target.what === 'cap') return overwriteCap(context, request, target.cap);
+  if (target.what === 'entry') {
+    const { attributes, location } = target;
+    if (attributes.kind === 'directory' || location === undefined) throw invalid('PUT to a directory');
+    if (replaceArgument(request.query) === 'never') throw childExists(location.name);
+    const cap = await context.vfs.capOf(attributes.inode);
+    if (cap !== undefined && isMutableFile(cap)) return overwriteInode(context, request, attributes, cap);
+  }
+  const { parent, name } = await walk.linkPlace(target, context.newDirectory);
+  if (request.query.get('wait') === 'journal') return journalContents(context, request, parent, name);
+  const cap = await storeUnlinked(context, request);
+  await context.vfs.linkCap(parent, name, cap, replaceArgument(request.query));
+  await context.vfs.fsyncDirectory(parent, { signal: request.signal });
+  return textReply(cap, target.what === 'entry' ? 200 : 201);
+}
+
+/**
+ * `wait=journal`, ours: answers as soon as this computer keeps the file, without its capability. For many files at once,
+ * which then share publishes; who wants to know when the grid has them asks `POST /private/sync`.
+ */
+async function journalContents(
+  { vfs, newDirectory }: WebContext,
+  request: WebRequest,
+  parent: InodeNumber,
+  name: string,
+): Promise<Reply> {
+  const node = { ...newDirectory, mode: newDirectory.mode & 0o666 };
+  const { handle } = await vfs.create(parent, name, node, { read: false, write: true, truncate: true });
+  try {
+    let offset = 0;
+    for await (const part of request.body) {
+      await handle.write(offset, part);
+      offset += part.length;
+    }
+    await handle.flush();
+  } finally {
+    await handle.release();
+  }
+  return textReply('', 202);
+}
+
+async function overwriteCap(context: WebContext, request: WebRequest, cap: string): Promise<Reply> {
+  if (!isMutableFile(cap)) throw invalid('PUT to an immutable file: store a new one with PUT /uri');
+  await context.grid.overwriteMutable(cap, await readBytes(request, MUTABLE_LIMIT_BYTES));
+  return textReply(cap);
+}
+
+/** A mutable file keeps its capability: everyone who holds it sees the new contents. */
+async function overwriteInode(
+  context: WebContext,
+  request: WebRequest,
+  attributes: Attributes,
+  cap: string,
+): Promise<Reply> {
+  const contents = await readBytes(request, MUTABLE_LIMIT_BYTES);
+  const handle = await context.vfs.open(attributes.inode, { read: false, write: true, truncate: true });
+  try {
+    await handle.write(0, contents);
+    await handle.fsync({ signal: request.signal });
+  } finally {
+    await handle.release();
+  }
+  return textReply(cap);
+}
+
+async function putCap(context: WebContext, request: WebRequest, walk: TreeWalk, target: Target): Promise<Reply> {
+  const cap = (await readText(request, TEXT_LIMIT_BYTES)).trim();
+  const { parent, name } = await walk.linkPlace(target, context.newDirectory);
+  await context.vfs.linkCap(parent, name, cap, replaceArgument(request.query));
+  await context.vfs.fsyncDirectory(parent, { signal: request.signal });
+  return textReply(cap);
+}
+
+async function remove(context: WebContext, target: Target): Promise<Reply> {
+  if (target.what === 'missing') throw noSuchChild(target.missing[0] ?? target.name);
+  if (target.what === 'cap' || target.location === undefined) {
+    throw invalid('DELETE needs the path of an entry in a directory: a capability alone cannot be deleted');
+  }
+  const { parent, name } = target.location;
+  const cap = await context.vfs.detach(parent, name);
+  await context.vfs.fsyncDirectory(parent);
+  return textReply(cap ?? '');
+}
+
+function isMutableFile(text: string): boolean {
+  const { type } = parseCap(text);
+  return type === 'sdmf-write' || type === 'sdmf-read' || type === 'mdmf-write' || type === 'mdmf-read';
+}

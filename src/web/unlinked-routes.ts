@@ -1,0 +1,60 @@
+/** `/uri` without a capability: new objects that no directory names yet (web API spec 3). */
+import { serializeCap } from '../caps/cap-text.js';
+import { TahoeError } from '../errors/tahoe-error.js';
+import { plainReply, type Reply, textReply } from './reply.js';
+import { spoolBody } from './spool.js';
+import { MUTABLE_LIMIT_BYTES, type WebContext } from './web-context.js';
+import { formatArgument, invalid, readBytes, readText, type WebRequest } from './web-request.js';
+
+export async function answerUnlinked(context: WebContext, request: WebRequest): Promise<Reply> {
+  const { method, operation } = request;
+  if (method === 'PUT' && operation === '') return textReply(await storeUnlinked(context, request));
+  if ((method === 'PUT' || method === 'POST') && operation === 'mkdir') return makeUnlinked(context, request);
+  if (method === 'GET') return redirect(request);
+  throw invalid('/uri accepts only PUT, PUT?t=mkdir, POST?t=upload, and POST?t=mkdir');
+}
+
+/** Uploads the body as `format=` says and returns its capability. */
+export async function storeUnlinked(context: WebContext, request: WebRequest): Promise<string> {
+  const format = formatArgument(request.query) ?? 'CHK';
+  if (format === 'CHK') return uploadBody(context, request);
+  if (format === 'MDMF') throw unsupported('new mutable files are SDMF: leave format= out or write format=SDMF');
+  return context.grid.createMutable(await readBytes(request, MUTABLE_LIMIT_BYTES));
+}
+
+export async function uploadBody(context: WebContext, request: WebRequest): Promise<string> {
+  const body = await spoolBody(context.platform, context.spoolDirectory, request.body);
+  try {
+    const { cap } = await context.grid.upload(body, { signal: request.signal });
+    return serializeCap(cap);
+  } finally {
+    await body.close();
+  }
+}
+
+async function makeUnlinked(context: WebContext, request: WebRequest): Promise<Reply> {
+  checkDirectoryFormat(request);
+  if ((await readText(request, 1024)) !== '')
+    throw invalid('t=mkdir does not accept children=, try t=mkdir-with-children instead');
+  return textReply(await context.vfs.createUnlinkedDirectory());
+}
+
+/** Kind `invalid` for a format that no directory has, `unsupported` for one that is only read here. */
+export function checkDirectoryFormat(request: WebRequest): void {
+  const format = formatArgument(request.query);
+  if (format === 'CHK') throw invalid("format='CHK' is not allowed for directories: SDMF or MDMF");
+  if (format === 'MDMF') throw unsupported('new directories are SDMF: leave format= out or write format=SDMF');
+}
+
+function redirect(request: WebRequest): Reply {
+  const cap = request.query.get('uri');
+  if (cap === null) throw invalid('GET /uri requires uri=');
+  const others = new URLSearchParams(request.query);
+  others.delete('uri');
+  const suffix = others.size > 0 ? `?${others}` : '';
+  return plainReply('', 302, { Location: `/uri/${encodeURIComponent(cap)}${suffix}` });
+}
+
+export function unsupported(message: string): TahoeError {
+  return new TahoeError(message, { kind: 'unsupported', op: 'web.request' });
+}
