@@ -7,6 +7,23 @@ export interface OwnerNames {
   group(gid: number): string | undefined;
 }
 
+/** Names from the texts of /etc/passwd and /etc/group (or files in their form); lines in other forms are skipped. */
+export function parseOwnerNames(passwd: string, group: string): OwnerNames {
+  const users = namesById(passwd);
+  const groups = namesById(group);
+  return { user: (uid) => users.get(uid), group: (gid) => groups.get(gid) };
+}
+
+/** `name:password:number:...` a line; the first name of a number counts. */
+function namesById(text: string): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  for (const line of text.split('\n')) {
+    const [name, , id] = line.split(':');
+    if (name && id && /^\d+$/.test(id) && !names.has(Number(id))) names.set(Number(id), name);
+  }
+  return names;
+}
+
 const kindLetter: Readonly<Record<FileKind, string>> = {
   file: '-',
   directory: 'd',

@@ -45,7 +45,7 @@ const replyBytesMax = 4 * 1024 * 1024;
 
 /**
  * Serves one SFTP client, over SSH or over pipes (`sshfs -o passive`), until it is gone. Resolves when every handle it
- * left open has been flushed and released: what was written is kept. Ends `output`.
+ * left open has been flushed and released: what was written is kept. The caller ends `output`.
  *
  * Kinds of rejection: those of Vfs.openRoot (nothing was served), and `protocol` when the client's bytes are not SFTP
  * (its handles are flushed all the same).
@@ -73,7 +73,6 @@ export async function runSession(options: SessionOptions): Promise<void> {
     await session.finish();
     paths.close();
     rootPin.release();
-    output.end();
   }
 }
 
@@ -216,7 +215,7 @@ class Session {
   }
 
   #send(reply: Uint8Array): void {
-    if (!this.#context.signal.aborted && this.#output.writable) this.#output.write(reply);
+    if (this.#output.writable) this.#output.write(reply);
   }
 
   #overloaded(): boolean {
