@@ -39,6 +39,7 @@ const TAG_BYTES = 16;
 const INNER_HEAD_BYTES = 10;
 const MAX_SEALED_BYTES = MAX_RECORD_BYTES - 4;
 const HIGHEST_SEGMENT = 2 ** 27 - 1;
+const ZERO_PAGE = new Uint8Array(4096);
 
 /**
  * `entry` belongs to the owner of the log, the others to the log. `open` and `link` are the first record of a segment:
@@ -246,24 +247,26 @@ export function* salvageSegment(
   cipher: SegmentCipher,
   from = HEADER_BYTES,
 ): Generator<SegmentRecord> {
-  const to = bytes.length - HEADER_BYTES;
-  const records = bytes.subarray(0, to);
-  let offset = from;
-  while (offset < to) {
-    const found = mayBeLength(records, offset) ? cipher.open(offset, records, offset) : undefined;
-    if (found === undefined) {
-      offset += 1;
-    } else {
-      yield found;
-      offset = found.end;
-    }
+  const records = bytes.subarray(0, bytes.length - HEADER_BYTES);
+  let offset = nextLength(records, from);
+  while (offset !== undefined) {
+    const found = cipher.open(offset, records, offset);
+    if (found !== undefined) yield found;
+    offset = nextLength(records, found === undefined ? offset + 1 : found.end);
   }
 }
 
-function mayBeLength(bytes: Uint8Array, offset: number): boolean {
-  if (bytes[offset] !== 0) return false;
-  const high = bytes[offset + 1];
-  return high === 1 || (high === 0 && (bytes[offset + 2] !== 0 || bytes[offset + 3] !== 0));
+/** The next place from `from` on that may be the length field of a record. Zeros and random bytes go by quickly. */
+function nextLength(bytes: Uint8Array, from: number): number | undefined {
+  let offset = bytes.indexOf(0, from);
+  while (offset >= 0) {
+    const high = bytes[offset + 1];
+    if (high === 1 || (high === 0 && (bytes[offset + 2] !== 0 || bytes[offset + 3] !== 0))) return offset;
+    const page = bytes.subarray(offset, offset + ZERO_PAGE.length);
+    const isZeroPage = high === 0 && page.length === ZERO_PAGE.length && Buffer.compare(page, ZERO_PAGE) === 0;
+    offset = bytes.indexOf(0, isZeroPage ? offset + ZERO_PAGE.length - 3 : offset + 1);
+  }
+  return undefined;
 }
 
 function nonceAt(offset: number): Uint8Array {
