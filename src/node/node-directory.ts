@@ -1,11 +1,12 @@
 /** The files of a node directory (configuration spec 11). `private/` and what is in it are readable by the owner only. */
-import { constants } from 'node:fs';
-import { chmod, mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { decodeBase32, encodeBase32 } from '../encoding/base32.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Entropy } from '../platform/entropy.js';
+import { writeFileDurably } from '../platform/write-file.js';
 import { fileError } from './file-error.js';
+import { NodeFileStore } from './node-file-store.js';
 import { parseTahoeConfig, type TahoeConfig } from './tahoe-config.js';
 
 const SECRET_BYTES = 32;
@@ -61,20 +62,10 @@ export class NodeDirectory {
     }
   }
 
-  /** Writes a whole file durably: it is the old one or the new one, also after a power cut. */
-  async write(name: string, text: string): Promise<void> {
-    const path = this.file(...name.split('/'));
-    const temporary = `${path}.new`;
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
-    const handle = await open(temporary, flags, name.startsWith('private/') ? 0o600 : 0o644);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
+  /** Replaces a whole text file durably. What is under `private/` is readable by the owner only. */
+  write(name: string, text: string): Promise<void> {
+    const files = new NodeFileStore({ fileMode: name.startsWith('private/') ? 0o600 : 0o644 });
+    return writeFileDurably(files, this.file(...name.split('/')), new TextEncoder().encode(text));
   }
 
   /** 32 secret bytes kept as base32 in `private/NAME`, made at first use. Kind `invalid` if the file holds anything else. */
@@ -114,14 +105,5 @@ export async function listOrNothing(path: string): Promise<string[] | undefined>
     const failure = fileError(error, 'list', path);
     if (failure.kind === 'not-found') return undefined;
     throw failure;
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
