@@ -38,7 +38,8 @@ const SALT_BYTES = 32;
 const TAG_BYTES = 16;
 const INNER_HEAD_BYTES = 10;
 const MAX_SEALED_BYTES = MAX_RECORD_BYTES - 4;
-const HIGHEST_SEGMENT = 2 ** 27 - 1;
+/** Positions stay below 2^52, so that their differences have room for a sign: 4 PiB in the life of a journal. */
+const HIGHEST_SEGMENT = 2 ** 26 - 1;
 const ZERO_PAGE = new Uint8Array(4096);
 
 /**
