@@ -1,0 +1,116 @@
+import type { Dispatcher } from 'undici';
+import { concatBytes } from '../encoding/bytes.js';
+import { TahoeError } from '../errors/tahoe-error.js';
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly contentType: string | undefined;
+  readonly contentRange: string | undefined;
+  /** At most the limit; of an error answer its beginning. */
+  readonly body: Uint8Array;
+}
+
+export interface ExchangeLimits {
+  /** More in an answer below 300 is an error of kind `protocol`. */
+  readonly bodyBytes: number;
+  /** More in any other answer is cut off. */
+  readonly errorBytes: number;
+}
+
+/**
+ * Collects one answer of undici's dispatch. A body of known length is copied into one buffer as it arrives, which
+ * saves the joining at its end.
+ */
+export class HttpExchange implements Dispatcher.DispatchHandler {
+  readonly #limits: ExchangeLimits;
+  readonly #resolve: (response: HttpResponse) => void;
+  readonly #reject: (error: unknown) => void;
+  #controller: Dispatcher.DispatchController | undefined;
+  #abortReason: Error | undefined;
+  #status = 0;
+  #contentType: string | undefined;
+  #contentRange: string | undefined;
+  #target: Uint8Array | undefined;
+  #chunks: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(limits: ExchangeLimits, resolve: (response: HttpResponse) => void, reject: (error: unknown) => void) {
+    this.#limits = limits;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** True once any of the answer has arrived. */
+  get hasStarted(): boolean {
+    return this.#status !== 0;
+  }
+
+  /** Ends it with this error; a request that is still queued ends when its turn comes, its promise at once. */
+  abort(reason: Error): void {
+    this.#abortReason = reason;
+    this.#reject(reason);
+    this.#controller?.abort(reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#abortReason !== undefined) controller.abort(this.#abortReason);
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status < 200) return;
+    this.#status = status;
+    this.#contentType = single(headers['content-type']);
+    this.#contentRange = single(headers['content-range']);
+    const length = Number(single(headers['content-length']) ?? Number.NaN);
+    const isWanted = status < 300 && length <= this.#limits.bodyBytes;
+    if (isWanted) this.#target = Buffer.allocUnsafeSlow(length);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (this.#status >= 300) {
+      const room = this.#limits.errorBytes - this.#size;
+      if (room > 0) this.#keep(chunk.subarray(0, room));
+      return;
+    }
+    if (this.#size + chunk.length > this.#limits.bodyBytes) {
+      this.#abortReason = protocolError('an answer is longer than it may be');
+      controller.abort(this.#abortReason);
+      return;
+    }
+    this.#keep(chunk);
+  }
+
+  onResponseEnd(): void {
+    const target = this.#target;
+    const body = target === undefined ? concatBytes(this.#chunks) : plainView(target, this.#size);
+    const contentType = this.#contentType;
+    this.#resolve({ status: this.#status, contentType, contentRange: this.#contentRange, body });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#reject(this.#abortReason ?? error);
+  }
+
+  #keep(chunk: Uint8Array): void {
+    if (this.#target === undefined) this.#chunks.push(chunk);
+    else this.#target.set(chunk, this.#size);
+    this.#size += chunk.length;
+  }
+}
+
+function plainView(bytes: Uint8Array, length: number): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, length);
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : value?.[0];
+}
+
+function protocolError(message: string): TahoeError {
+  return new TahoeError(message, { kind: 'protocol', op: 'storage.response' });
+}
