@@ -35,10 +35,16 @@ export function updateMetadata(old: Metadata | undefined, given: Metadata | unde
   return updated;
 }
 
-/** True if the link must not carry write authority: the child is then stored with its read capability only. */
+/**
+ * True if the link must not carry write authority: the child is then stored with its read capability only. Whatever
+ * Python takes for true counts.
+ */
 export function isNoWrite(metadata: Metadata): boolean {
   const value = metadata.get('no-write');
-  return value !== undefined && value !== null && value !== false && value !== '' && jsonNumber(value) !== 0;
+  if (value === undefined || value === null || value === false || value === '') return false;
+  if (value instanceof Map) return value.size > 0;
+  if (Array.isArray(value)) return value.length > 0;
+  return jsonNumber(value) !== 0;
 }
 
 /** When the link was made and last changed, in seconds since the epoch; undefined where the directory does not say. */
