@@ -1,7 +1,7 @@
 /** The command line: options, commands, and what a failure says and returns. */
-import { readFile } from 'node:fs/promises';
 import { Command, CommanderError } from 'commander';
 import { asTahoeError, describeError, type TahoeError } from '../errors/tahoe-error.js';
+import { readVersion } from '../node/version.js';
 import { addAliasCommands } from './commands/alias-commands.js';
 import { addCopyCommand } from './commands/copy-command.js';
 import { addCreateCommands } from './commands/create-commands.js';
@@ -60,9 +60,4 @@ function report(error: unknown): number {
     process.stderr.write(`${error.stack ?? ''}\n`);
   }
   return exitCodeOf(failure.kind);
-}
-
-async function readVersion(): Promise<string> {
-  const text = await readFile(new URL('../../../package.json', import.meta.url), 'utf8');
-  return String((JSON.parse(text) as { version: unknown }).version);
 }

@@ -1,5 +1,5 @@
 /** Contents of a file, however it was named, as something that can be read in ranges and streamed. */
-import { parseKnownCap } from '../caps/cap-text.js';
+import { parseKnownCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Grid } from '../grid/grid.js';
 import type { Attributes, Vfs } from '../vfs/vfs.js';

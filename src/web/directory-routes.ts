@@ -5,7 +5,7 @@ import { type Reply, textReply } from './reply.js';
 import { childExists, noSuchChild, type Target, type TreeWalk } from './tree-walk.js';
 import { checkDirectoryFormat } from './unlinked-routes.js';
 import { TEXT_LIMIT_BYTES, type WebContext } from './web-context.js';
-import { booleanArgument, invalid, readJson, replaceArgument, type WebRequest } from './web-request.js';
+import { booleanArgument, invalid, readJson, replaceArgument, type WebRequest, waitsForGrid } from './web-request.js';
 
 export async function answerDirectoryPost(
   context: WebContext,
@@ -50,7 +50,7 @@ export async function makeDirectoryAt(
   const name = request.query.get('name');
   if (target.what === 'entry' && name === null) {
     if (target.attributes.kind !== 'directory') throw invalid(`POST to file: bad t=${request.operation}`);
-    return textReply(await publishedCap(vfs, target.attributes.inode, target.location?.parent));
+    return answerMade(vfs, request, target.attributes.inode, target.location?.parent);
   }
   const place =
     target.what === 'entry' && name !== null
@@ -63,7 +63,17 @@ export async function makeDirectoryAt(
     return textReply(cap);
   }
   const made = walk.hold(await vfs.makeDirectory(place.parent, place.name, newDirectory));
-  return textReply(await publishedCap(vfs, made.inode, place.parent));
+  return answerMade(vfs, request, made.inode, place.parent);
+}
+
+async function answerMade(
+  vfs: Vfs,
+  request: WebRequest,
+  directory: InodeNumber,
+  parent: InodeNumber | undefined,
+): Promise<Reply> {
+  if (!waitsForGrid(request.query)) return textReply('', 202);
+  return textReply(await publishedCap(vfs, directory, parent));
 }
 
 /** The capability of a directory, published with its name first if it is new. */

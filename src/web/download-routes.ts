@@ -1,7 +1,6 @@
 /** GET and HEAD of contents (web API spec 4.1). */
 
-import { storageIndexOf } from '../caps/cap.js';
-import { parseCap } from '../caps/cap-text.js';
+import { parseCap, storageIndexOf } from '../caps/cap.js';
 import { encodeBase32 } from '../encoding/base32.js';
 import { parseRange } from './byte-range.js';
 import { contentHeaders } from './content-type.js';

@@ -1,7 +1,15 @@
 /** JSON descriptions of objects (web API spec 7.1 and 7.2). */
 
-import { type Cap, fileCapOf, isMutable, isWriteable, readCapOf, verifyCapOf } from '../caps/cap.js';
-import { parseCap, serializeCap } from '../caps/cap-text.js';
+import {
+  type Cap,
+  fileCapOf,
+  isMutable,
+  isWriteable,
+  parseCap,
+  readCapOf,
+  serializeCap,
+  verifyCapOf,
+} from '../caps/cap.js';
 import type { Attributes, Timestamp, Vfs } from '../vfs/vfs.js';
 
 export type ObjectJson = readonly [kind: 'filenode' | 'dirnode' | 'unknown', Readonly<Record<string, unknown>>];
@@ -35,7 +43,8 @@ async function describeChild(vfs: Vfs, attributes: Attributes): Promise<ObjectJs
   const metadata = { metadata: metadataOf(attributes) };
   const cap = text === undefined ? undefined : parseCap(text);
   if (attributes.kind === 'directory') {
-    return ['dirnode', { ...(cap === undefined ? { mutable: true } : capFields(cap)), ...metadata }];
+    const known = cap === undefined || cap.type === 'unknown' ? { mutable: true } : capFields(cap);
+    return ['dirnode', { ...known, ...metadata }];
   }
   if (cap === undefined)
     return ['filenode', { format: 'CHK', mutable: false, size: attributes.sizeBytes, ...metadata }];

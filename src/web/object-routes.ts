@@ -1,7 +1,6 @@
 /** `/uri/CAP[/path]`: reading, writing, linking and unlinking what a capability and a path name (web API spec 4, 5). */
 
-import { readCapOf } from '../caps/cap.js';
-import { parseCap, serializeCap } from '../caps/cap-text.js';
+import { parseCap, readCapOf, serializeCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Attributes, InodeNumber } from '../vfs/vfs.js';
 import { contentsOfCap, contentsOfInode } from './contents.js';
@@ -12,7 +11,7 @@ import { jsonReply, plainReply, type Reply, textReply } from './reply.js';
 import { childExists, noSuchChild, type Target, TreeWalk } from './tree-walk.js';
 import { storeUnlinked, unsupported } from './unlinked-routes.js';
 import { MUTABLE_LIMIT_BYTES, TEXT_LIMIT_BYTES, type WebContext } from './web-context.js';
-import { invalid, readBytes, readText, replaceArgument, type WebRequest } from './web-request.js';
+import { invalid, readBytes, readText, replaceArgument, type WebRequest, waitsForGrid } from './web-request.js';
 
 export async function answerObject(context: WebContext, request: WebRequest): Promise<Reply> {
   const walk = new TreeWalk(context.vfs);
@@ -110,17 +109,14 @@ async function putContents(context: WebContext, request: WebRequest, walk: TreeW
     if (cap !== undefined && isMutableFile(cap)) return overwriteInode(context, request, attributes, cap);
   }
   const { parent, name } = await walk.linkPlace(target, context.newDirectory);
-  if (request.query.get('wait') === 'journal') return journalContents(context, request, parent, name);
+  if (!waitsForGrid(request.query)) return journalContents(context, request, parent, name);
   const cap = await storeUnlinked(context, request);
   await context.vfs.linkCap(parent, name, cap, replaceArgument(request.query));
   await context.vfs.fsyncDirectory(parent, { signal: request.signal });
   return textReply(cap, target.what === 'entry' ? 200 : 201);
 }
 
-/**
- * `wait=journal`, ours: answers as soon as this computer keeps the file, without its capability. For many files at once,
- * which then share publishes; who wants to know when the grid has them asks `POST /private/sync`.
- */
+/** Answers without a capability: the file has none before its upload. */
 async function journalContents(
   { vfs, newDirectory }: WebContext,
   request: WebRequest,
@@ -170,7 +166,7 @@ async function putCap(context: WebContext, request: WebRequest, walk: TreeWalk, 
   const cap = (await readText(request, TEXT_LIMIT_BYTES)).trim();
   const { parent, name } = await walk.linkPlace(target, context.newDirectory);
   await context.vfs.linkCap(parent, name, cap, replaceArgument(request.query));
-  await context.vfs.fsyncDirectory(parent, { signal: request.signal });
+  if (waitsForGrid(request.query)) await context.vfs.fsyncDirectory(parent, { signal: request.signal });
   return textReply(cap);
 }
 

@@ -1,7 +1,6 @@
 /** From `/uri/CAP/name/name` to the object it names, through the one file system that all frontends share. */
 
-import { isDirectory } from '../caps/cap.js';
-import { parseCap } from '../caps/cap-text.js';
+import { isDirectory, parseCap } from '../caps/cap.js';
 import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Attributes, InodeNumber, Location, NewNode, Vfs } from '../vfs/vfs.js';
 

@@ -1,5 +1,5 @@
 /** `/uri` without a capability: new objects that no directory names yet (web API spec 3). */
-import { serializeCap } from '../caps/cap-text.js';
+import { serializeCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { plainReply, type Reply, textReply } from './reply.js';
 import { spoolBody } from './spool.js';

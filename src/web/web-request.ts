@@ -79,6 +79,14 @@ export function formatArgument(query: URLSearchParams): 'CHK' | 'SDMF' | 'MDMF' 
   throw invalid(`Unknown format: ${query.get('format')}, I know CHK, SDMF, MDMF`);
 }
 
+/**
+ * `wait=journal`, ours: the answer comes as soon as this computer keeps the change, before the grid has it. For many
+ * changes in a row, which then share publishes; `POST /private/sync` tells when the grid has them all.
+ */
+export function waitsForGrid(query: URLSearchParams): boolean {
+  return query.get('wait') !== 'journal';
+}
+
 /** The whole body as text; kind `too-large` above `limitBytes`, `invalid` if it is not UTF-8. */
 export async function readText(request: WebRequest, limitBytes: number): Promise<string> {
   const bytes = await readBytes(request, limitBytes);

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { isDirectory, isWriteable, readCapOf } from '../../caps/cap.js';
-import { parseKnownCap, serializeCap } from '../../caps/cap-text.js';
+import { isDirectory, isWriteable, parseKnownCap, readCapOf, serializeCap } from '../../caps/cap.js';
 import { action } from '../action.js';
 import { addAlias, readAliases } from '../aliases.js';
 import { type CliContext, usageError, withNode } from '../cli-context.js';

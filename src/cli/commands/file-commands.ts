@@ -1,12 +1,12 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { action } from '../action.js';
 import { type CliContext, type NodeSession, usageError, withNode } from '../cli-context.js';
 import { EXIT_OK } from '../exit-codes.js';
 import { objectPath } from '../node-client.js';
 import { withProgress } from '../progress.js';
+import { saveAs } from '../save-as.js';
 
 interface PutOptions {
   readonly mutable?: boolean;
@@ -73,16 +73,4 @@ async function get(context: CliContext, remote: string, local: string | undefine
     }
     return EXIT_OK;
   });
-}
-
-/** Writes beside the target and renames, so that an interrupted download never looks like the file. */
-export async function saveAs(parts: AsyncIterable<Uint8Array>, path: string): Promise<void> {
-  const temporary = `${path}.tahoe-part-${process.pid}`;
-  try {
-    await pipeline(parts, createWriteStream(temporary, { flags: 'w' }));
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }
