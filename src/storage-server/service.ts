@@ -97,7 +97,7 @@ export class StorageService implements StorageServer {
     };
   }
 
-  allocateShares(request: AllocateRequest, options?: CallOptions): Promise<Allocation> {
+  async allocateShares(request: AllocateRequest, options?: CallOptions): Promise<Allocation> {
     checkSignal(options);
     const { storageIndex } = request;
     return this.#exclusively(storageIndex, async () => {
@@ -166,7 +166,7 @@ export class StorageService implements StorageServer {
     return this.#backend.openShare(kind, address);
   }
 
-  readTestWrite(request: ReadTestWriteRequest, options?: CallOptions): Promise<ReadTestWriteResult> {
+  async readTestWrite(request: ReadTestWriteRequest, options?: CallOptions): Promise<ReadTestWriteResult> {
     checkSignal(options);
     checkReadTestWrite(request);
     return this.#exclusively(request.storageIndex, async () => {
@@ -186,7 +186,7 @@ export class StorageService implements StorageServer {
     });
   }
 
-  addLease(storageIndex: StorageIndex, leases: LeaseSecrets, options?: CallOptions): Promise<void> {
+  async addLease(storageIndex: StorageIndex, leases: LeaseSecrets, options?: CallOptions): Promise<void> {
     checkSignal(options);
     return this.#exclusively(storageIndex, async () => {
       const found = await this.#backend.find(storageIndex);
