@@ -1,5 +1,6 @@
 /** Which operation answers a request, and what it claims (see RequestOrder). */
 import { TahoeError } from '../src/errors/tahoe-error.js';
+import type { SftpAttributes } from './attributes.js';
 import * as files from './file-operations.js';
 import { HandleTable } from './handle-table.js';
 import * as names from './name-operations.js';
@@ -35,7 +36,7 @@ export function operationFor(context: SessionContext, request: NumberedRequest):
     case 'setstat':
     case 'lsetstat': {
       const path = decodePath(request.path);
-      const finalLink = request.type === 'setstat' ? 'follow' : 'keep';
+      const finalLink = request.type === 'setstat' ? setStatLink(request.attributes) : 'keep';
       return byName(path, 'change', () => names.setStat(context, id, path, request.attributes, finalLink));
     }
     case 'opendir': {
@@ -97,6 +98,15 @@ export function operationFor(context: SessionContext, request: NumberedRequest):
     default:
       return handleOperation(context, request);
   }
+}
+
+/**
+ * Sizes and permissions are the target's, as in OpenSSH: a link has none. Times and owner alone are the link's own: sshfs
+ * has no other request for them, and sends it only when a program means the link (rsync -a, cp -a, tar). Following would
+ * give the file that a link leads to the link's times.
+ */
+function setStatLink({ sizeBytes, permissions }: SftpAttributes): names.FinalLink {
+  return sizeBytes === undefined && permissions === undefined ? 'keep' : 'follow';
 }
 
 type HandleRequest = Extract<

@@ -30,7 +30,7 @@ test('the sftp client puts, lists, renames, links, changes and removes', async (
   t.is(await fs.readFile(path.join(fixture.directory, 'back'), 'utf8'), content);
   t.regex(result.stdout, /-rw------- +\S+ root +wheel +300000 .* renamed\n/);
   t.regex(result.stdout, /lrwxrwxrwx .* to-renamed/);
-  t.regex(result.stdout, /Remote working directory: \/\n[^]*Remote working directory: \/dir\n/);
+  t.regex(result.stdout, /Remote working directory: \/\n[\s\S]*Remote working directory: \/dir\n/);
   t.regex(result.stderr, /Failure/);
   const root = (await fixture.vfs.openRoot(rootCap)).inode;
   const dir = (await fixture.vfs.lookup(root, 'dir')).inode;
