@@ -57,13 +57,13 @@ export function signPss(privateKey: KeyObject, message: Uint8Array): Uint8Array 
   }
 }
 
-/** False for anything but a valid signature, also for one of the wrong length. */
+/** False for anything but a valid signature, also for one of the wrong length. Kind `corrupt` if the key cannot be used. */
 export function verifyPss(publicKey: KeyObject, message: Uint8Array, signature: Uint8Array): boolean {
   const options = { key: publicKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength };
   try {
     return verify('sha256', message, options, signature);
-  } catch (error) {
-    throw asTahoeError(error, 'rsa.verify');
+  } catch (cause) {
+    throw new TahoeError('a key with which nothing can be verified', { kind: 'corrupt', op: 'rsa.verify', cause });
   }
 }
 

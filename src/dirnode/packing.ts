@@ -188,7 +188,9 @@ function nameDecoder(bytes: Uint8Array): NameDecoder {
     let index = start;
     while (index < end && bytes[index]! < 0x80) index++;
     // ASCII is the usual case, and needs neither decoding nor normalising
-    return index === end ? buffer.toString('latin1', start, end) : decodeUtf8(bytes.subarray(start, end)).normalize('NFC');
+    return index === end
+      ? buffer.toString('latin1', start, end)
+      : decodeUtf8(bytes.subarray(start, end)).normalize('NFC');
   };
 }
 

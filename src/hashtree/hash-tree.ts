@@ -115,6 +115,7 @@ export class IncompleteHashTree {
 
   /** Nodes still to be learned, beside the leaf itself, before `learn` can accept leaf `leaf`; ascending. */
   neededFor(leaf: number): number[] {
+    assert(leaf >= 0 && leaf < paddedLeafCount(this.leafCount), 'a leaf of this tree');
     const path = siblingPath(this.leafCount, leaf);
     // a trusted node needs nothing above it
     const nearest = this.#nearestKnownLevel(leafNode(this.leafCount, leaf));
