@@ -2,16 +2,16 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { encodeBase32 } from '../encoding/base32.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { silentLogger } from '../platform/logger.js';
+import { type ServerAnnouncement, serializeServersYaml } from '../storage-client/server-list.js';
+import { parseNurl } from '../storage-protocol/nurl.js';
 import { openIdentity, publishAddresses } from '../storage-server/identity.js';
 import { freePorts } from './endpoint.js';
 import { fileError } from './file-error.js';
 import { clientConfigText, type EncodingNumbers, storageConfigText } from './node-config-text.js';
 import { listOrNothing, NodeDirectory } from './node-directory.js';
 import { nodePlatform } from './node-platform.js';
-import { type ServerEntry, serializeServersYaml } from './servers-yaml.js';
 
 const LOOPBACK = '127.0.0.1';
 
@@ -84,7 +84,7 @@ export async function createGrid(path: string, { servers, encoding }: CreateGrid
   await mkdir(root, { recursive: true, mode: 0o700 });
   const { entropy } = nodePlatform(silentLogger);
   const [sftpPort = 0, ...ports] = await freePorts(servers + 1, () => entropy.fraction());
-  const entries: ServerEntry[] = [];
+  const entries: ServerAnnouncement[] = [];
   for (const [number, port] of ports.entries()) entries.push(await createGridServer(root, number, port));
   const client = await NodeDirectory.create(
     join(root, 'client'),
@@ -99,7 +99,7 @@ export async function createGrid(path: string, { servers, encoding }: CreateGrid
   return root;
 }
 
-async function createGridServer(root: string, number: number, port: number): Promise<ServerEntry> {
+async function createGridServer(root: string, number: number, port: number): Promise<ServerAnnouncement> {
   const nickname = `server-${number}`;
   const config = storageConfigText({
     nickname,
@@ -110,8 +110,9 @@ async function createGridServer(root: string, number: number, port: number): Pro
   const directory = await NodeDirectory.create(join(root, nickname), config);
   const platform = nodePlatform(silentLogger);
   const identity = await openIdentity(platform, directory.path);
-  const addresses = await publishAddresses(platform.files, directory.path, identity, { host: LOOPBACK, port });
-  return { id: identity.serverId, nickname, ...addresses, permutationSeed: encodeBase32(identity.permutationSeed) };
+  const { nurl } = await publishAddresses(platform.files, directory.path, identity, { host: LOOPBACK, port });
+  const { serverId, tubId, permutationSeed } = identity;
+  return { id: serverId, nickname, tubId, permutationSeed, nurls: [parseNurl(nurl)] };
 }
 
 function defaultDirectory(): string {

@@ -1,0 +1,156 @@
+/** A client node: journal and file system over a grid, and the doors to it (web API, SFTP, mounts). */
+import { rm } from 'node:fs/promises';
+import type { Grid } from '../grid/grid.js';
+import { sleep } from '../platform/clock.js';
+import type { Platform } from '../platform/platform.js';
+import type { NodeControl, SftpStatus } from '../web/node-control.js';
+import { startWebServer } from '../web/web-server.js';
+import { type ClientFiles, openClientFiles } from './client-files.js';
+import { openClientGrid } from './client-grid.js';
+import { MountManager } from './mount-manager.js';
+import { NodeDirectory } from './node-directory.js';
+import { lockNodeDirectory } from './node-lock.js';
+import { nodePlatform } from './node-platform.js';
+import { openLogger } from './pino-logger.js';
+import { type RunningNode, StopStack } from './running-node.js';
+import { processOwner, startSftpFrontend } from './sftp-frontend.js';
+import type { RunOptions } from './storage-node.js';
+import type { TahoeConfig } from './tahoe-config.js';
+
+/** How long a start waits for the first answers of the servers before it says which are missing. */
+const SERVER_WAIT_MS = 10_000;
+const SERVER_POLL_MS = 50;
+
+export interface ClientOptions extends RunOptions {
+  /** Makes a root directory, the alias `tahoe:`, if the node has none. */
+  readonly makeRoot?: boolean;
+}
+
+/** Kinds `busy` (runs already), `invalid` (tahoe.cfg, servers.yaml), `unhappy` (no root directory could be made). */
+export async function startClientNode(path: string, options: ClientOptions): Promise<RunningNode> {
+  const directory = new NodeDirectory(path);
+  const config = await directory.config();
+  const stops = new StopStack();
+  try {
+    const lock = await lockNodeDirectory(directory.path);
+    stops.push(() => lock.release());
+    await directory.prepare();
+    const platform = nodePlatform(openLogger(directory.file('logs', 'tahoe.log'), options.warn));
+    const url = await startClient(directory, config, platform, stops, options);
+    platform.log.info('client started', { url });
+    return { description: url, stop: () => stops.unwind() };
+  } catch (error) {
+    await stops.unwind();
+    throw error;
+  }
+}
+
+async function startClient(
+  directory: NodeDirectory,
+  config: TahoeConfig,
+  platform: Platform,
+  stops: StopStack,
+  options: ClientOptions,
+): Promise<string> {
+  const clientGrid = await openClientGrid(directory, config, platform);
+  stops.push(() => clientGrid.close());
+  await awaitServers(clientGrid.grid, platform, options.warn);
+  const files = await openClientFiles(directory, clientGrid.grid, platform);
+  stops.push(() => files.close());
+  const rootCap = await openRootCap(directory, files, options.makeRoot ?? false);
+  const mounts = new MountManager(() => files.view(), platform.log);
+  stops.push(() => mounts.close());
+  const sftp = config.sftp.enabled
+    ? await startSftpFrontend(directory, config.sftp, platform, files.view(), rootCap)
+    : undefined;
+  if (sftp !== undefined) stops.push(() => sftp.close());
+  const control = nodeControl(directory, config, platform, clientGrid.grid, files, mounts, sftp?.status);
+  return startWeb(directory, config, platform, clientGrid.grid, files, control, stops);
+}
+
+async function startWeb(
+  directory: NodeDirectory,
+  config: TahoeConfig,
+  platform: Platform,
+  grid: Grid,
+  files: ClientFiles,
+  control: NodeControl,
+  stops: StopStack,
+): Promise<string> {
+  if (config.webPort === undefined) return 'without web server';
+  const apiToken = await directory.newApiToken(platform.entropy);
+  const context = {
+    vfs: files.view(),
+    grid,
+    control,
+    platform,
+    spoolDirectory: directory.file('tmp'),
+    apiToken,
+    newDirectory: { mode: 0o755, ...processOwner() },
+  };
+  const web = await startWebServer(context, config.webPort);
+  stops.push(() => web.close());
+  await directory.write('node.url', `${web.url}\n`);
+  // So that commands say that the node does not run, and never speak to whoever gets the port next.
+  stops.push(() => rm(directory.file('node.url'), { force: true }));
+  return web.url;
+}
+
+function nodeControl(
+  directory: NodeDirectory,
+  config: TahoeConfig,
+  { clock }: Platform,
+  grid: Grid,
+  files: ClientFiles,
+  mounts: MountManager,
+  sftp: SftpStatus | undefined,
+): NodeControl {
+  const startedMs = clock.monotonicMs();
+  return {
+    status: () => ({
+      nickname: config.nickname,
+      directory: directory.path,
+      pid: process.pid,
+      uptimeSeconds: (clock.monotonicMs() - startedMs) / 1000,
+      encoding: config.encoding,
+      pending: files.view().status(),
+      mounts: mounts.list(),
+      servers: grid.servers(),
+      sftp,
+    }),
+    mount: (request) => mounts.mount(request),
+    unmount: (mountpoint) => mounts.unmount(mountpoint),
+  };
+}
+
+/** The capability in `private/root_dir.cap`, made if asked for. */
+async function openRootCap(
+  directory: NodeDirectory,
+  files: ClientFiles,
+  makeRoot: boolean,
+): Promise<string | undefined> {
+  const present = (await directory.read('private', 'root_dir.cap'))?.trim();
+  if (present !== undefined || !makeRoot) return present;
+  const cap = await files.view().createUnlinkedDirectory();
+  await directory.write('private/root_dir.cap', `${cap}\n`);
+  return cap;
+}
+
+/** Waits until each server has answered or failed once, and says which failed. */
+async function awaitServers(grid: Grid, { clock }: Platform, warn: (line: string) => void): Promise<void> {
+  const deadlineMs = clock.monotonicMs() + SERVER_WAIT_MS;
+  const isOpen = () => grid.servers().some(({ state }) => state === 'unknown');
+  // The clock's timers do not keep the process alive, and nothing else may be open yet.
+  const awake = setInterval(() => {}, SERVER_WAIT_MS);
+  try {
+    while (isOpen() && clock.monotonicMs() < deadlineMs) await sleep(clock, SERVER_POLL_MS);
+  } finally {
+    clearInterval(awake);
+  }
+  const servers = grid.servers();
+  if (servers.length === 0) warn('there are no storage servers: write them into private/servers.yaml');
+  for (const server of servers) {
+    if (server.state !== 'connected')
+      warn(`server ${server.nickname} does not answer: ${server.reason ?? 'no answer'}`);
+  }
+}
