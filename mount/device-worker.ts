@@ -1,4 +1,4 @@
-/** The thread of `WorkerDevice`: reads and hands over until the descriptor ends, then closes it. */
+/** The thread of `WorkerDevice`: reads and hands over until the descriptor ends. */
 import fs from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { codeOf } from './device-write.js';
@@ -16,7 +16,6 @@ function readAll(fd: number): void {
     }
   } catch (error) {
     post({ ended: codeOf(error) }, []);
-    fs.closeSync(fd);
   }
 }
 

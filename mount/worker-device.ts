@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { TahoeError } from '../src/errors/tahoe-error.js';
 import type { Logger } from '../src/platform/logger.js';
@@ -48,6 +49,7 @@ export class WorkerDevice implements FuseDevice {
 
   #finish(code: string): void {
     this.#open = false;
+    fs.closeSync(this.#fd);
     if (endCodes.includes(code)) this.#end.resolve();
     else this.#end.reject(new TahoeError(`reading kernel requests: ${code}`, { kind: 'internal', op: 'mount.read' }));
   }
