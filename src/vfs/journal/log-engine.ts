@@ -106,6 +106,8 @@ interface Segment {
   readonly cipher: SegmentCipher;
   readonly sizeBytes: number;
   holds: number;
+  /** End of the log when the last hold was dropped: what made it superfluous must be durable before it is recycled. */
+  freeAfter: LogPosition;
 }
 
 /** A segment of this process with bytes that no sync has covered yet, or the one being filled. */
@@ -121,6 +123,8 @@ class LogEngine implements Log {
   readonly #group = new GroupSync(() => this.#syncNow());
   /** Filled segments that the next sync must cover; then they are closed. */
   #filled: ActiveSegment[] = [];
+  /** Holds that replay makes in segments which are gone, because a later record dropped them. */
+  readonly #missing = new Map<number, number>();
   #current: ActiveSegment | undefined;
   #end: LogPosition;
   #syncedTo: LogPosition;
@@ -140,7 +144,7 @@ class LogEngine implements Log {
     this.#syncedTo = recovery.end;
     this.#checkpoint = recovery.checkpoint;
     for (const { number, path, sizeBytes, cipher } of recovery.kept) {
-      if (cipher !== undefined) this.#segments.set(number, { path, sizeBytes, cipher, holds: 0 });
+      if (cipher !== undefined) this.#segments.set(number, { path, sizeBytes, cipher, holds: 0, freeAfter: 0 });
     }
     this.#pool = new SegmentPool({
       ...options,
@@ -197,27 +201,34 @@ class LogEngine implements Log {
   }
 
   hold(position: LogPosition): void {
-    const segment = this.#segments.get(segmentOf(position));
-    if (segment === undefined) {
-      throw new TahoeError('a segment of the journal is missing', {
-        kind: 'corrupt',
-        op: 'journal.hold',
-        subject: `segment ${segmentOf(position)}`,
-      });
-    }
-    segment.holds += 1;
+    const number = segmentOf(position);
+    const segment = this.#segments.get(number);
+    if (segment !== undefined) segment.holds += 1;
+    else if (this.#isReplaying) this.#missing.set(number, (this.#missing.get(number) ?? 0) + 1);
+    else throw missingSegment(number);
   }
 
   drop(position: LogPosition): void {
     const number = segmentOf(position);
     const segment = this.#segments.get(number);
+    if (segment === undefined && this.#isReplaying) {
+      this.#missing.set(number, (this.#missing.get(number) ?? 0) - 1);
+      return;
+    }
     assert(segment !== undefined && segment.holds > 0, 'dropped more often than held');
     segment.holds -= 1;
-    if (segment.holds === 0 && this.#isObsolete(number, segment)) this.#recycle(number, segment);
+    if (segment.holds > 0) return;
+    segment.freeAfter = this.#end;
+    if (this.#isReplaying || number >= this.#replayStart()) return;
+    if (this.#syncedTo < this.#end) this.#syncAhead();
+    else this.#recycle(number, segment);
   }
 
   async finishReplay(): Promise<void> {
     assert(this.#isReplaying, 'replay was finished before');
+    for (const [number, holds] of this.#missing) {
+      if (holds !== 0) throw missingSegment(number);
+    }
     // Replay may have begun at a checkpoint whose file was not written any more.
     if (this.#checkpoint !== undefined) await this.#writeCheckpoint(this.#checkpoint);
     this.#isReplaying = false;
@@ -321,7 +332,7 @@ class LogEngine implements Log {
     this.#current = { ...next, offset: HEADER_BYTES };
     const { directory, segmentBytes } = this.#options;
     const path = segmentPath(directory, next.number);
-    this.#segments.set(next.number, { path, sizeBytes: segmentBytes, cipher: next.cipher, holds: 0 });
+    this.#segments.set(next.number, { path, sizeBytes: segmentBytes, cipher: next.cipher, holds: 0, freeAfter: 0 });
     const link = new Uint8Array(8);
     writeU64(link, 0, this.#end);
     this.#write(type, 0, [link]);
@@ -370,6 +381,7 @@ class LogEngine implements Log {
     }
     this.#syncedTo = end;
     this.#filled = this.#filled.slice(filled.length);
+    this.#recycleObsolete();
     await Promise.all(filled.map((segment) => segment.file.close()));
   }
 
@@ -412,7 +424,8 @@ class LogEngine implements Log {
   }
 
   #isObsolete(number: number, segment: Segment): boolean {
-    return !this.#isReplaying && segment.holds === 0 && number < this.#replayStart();
+    const isFree = segment.holds === 0 && segment.freeAfter <= this.#syncedTo;
+    return isFree && !this.#isReplaying && number < this.#replayStart();
   }
 
   #recycleObsolete(): void {
@@ -456,4 +469,12 @@ class LogEngine implements Log {
 
 function full(): TahoeError {
   return new TahoeError('the journal is full', { kind: 'no-space', op: 'journal.append' });
+}
+
+function missingSegment(number: number): TahoeError {
+  return new TahoeError('a segment of the journal is missing', {
+    kind: 'corrupt',
+    op: 'journal.hold',
+    subject: `segment ${number}`,
+  });
 }

@@ -47,12 +47,16 @@ export interface Log {
 
   /**
    * The segment of this position may not be recycled until it has been dropped as often as held. Kind `corrupt` if there
-   * is no such segment.
+   * is no such segment; during replay that shows at `finishReplay`, because a record read later may drop it again. The record that makes a payload superfluous is appended before its `drop`: recycling waits until
+   * that record is durable, so that no replay can miss a payload.
    */
   hold(position: LogPosition): void;
   drop(position: LogPosition): void;
 
-  /** Ends replay: older segments that are not held are recycled from now on. */
+  /**
+   * Ends replay: older segments that are not held are recycled from now on. Kind `corrupt` if something is held that is
+   * not there.
+   */
   finishReplay(): Promise<void>;
 
   /** True when enough has been appended since the last checkpoint, or enough space waits for one, that the owner should write one. */

@@ -52,7 +52,7 @@ function subkey(key: Uint8Array, nonce: Uint8Array): Uint8Array {
   assert(key.length === 32 && nonce.length === XCHACHA_NONCE_BYTES, 'a 32-byte key and a 24-byte nonce');
   const words = new Uint32Array(8);
   hchacha(SIGMA, wordsOf(key), wordsOf(nonce.subarray(0, 16)), words);
-  return bytesOf(words);
+  return new Uint8Array(words.buffer);
 }
 
 function shortNonce(nonce: Uint8Array): Uint8Array {
@@ -61,15 +61,7 @@ function shortNonce(nonce: Uint8Array): Uint8Array {
   return short;
 }
 
-/** Little-endian words on every machine. */
+/** Words in the order of this machine, as hchacha takes them. */
 function wordsOf(bytes: Uint8Array): Uint32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return Uint32Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(4 * index, true));
-}
-
-function bytesOf(words: Uint32Array): Uint8Array {
-  const bytes = new Uint8Array(4 * words.length);
-  const view = new DataView(bytes.buffer);
-  for (const [index, word] of words.entries()) view.setUint32(4 * index, word, true);
-  return bytes;
+  return new Uint32Array(bytes.slice().buffer);
 }
