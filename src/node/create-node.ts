@@ -2,6 +2,7 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { isDirectory, parseKnownCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { silentLogger } from '../platform/logger.js';
 import { type ServerAnnouncement, serializeServersYaml } from '../storage-client/server-list.js';
@@ -21,21 +22,29 @@ export interface CreateClientOptions {
   readonly webPort?: string | undefined;
   /** A servers.yaml to copy. */
   readonly serversFile?: string | undefined;
+  /** A directory's capability: the alias `tahoe:`. With it the node has an SFTP server. */
+  readonly rootCap?: string | undefined;
 }
 
 /** Returns the absolute path. Kind `not-empty` if something is there already; `not-found` for the servers file. */
 export async function createClient(path: string | undefined, options: CreateClientOptions): Promise<string> {
+  const { rootCap, serversFile } = options;
+  if (rootCap !== undefined && !isDirectory(parseKnownCap(rootCap))) {
+    throw new TahoeError('the root must be the capability of a directory', { kind: 'bad-cap', op: 'node.create' });
+  }
+  const [sftpPort = 0] = rootCap === undefined ? [] : await freePorts(1);
   const directory = await NodeDirectory.create(
     path ?? defaultDirectory(),
     clientConfigText({
       nickname: options.nickname ?? 'client',
       webPort: options.webPort ?? `tcp:0:interface=${LOOPBACK}`,
       encoding: options.encoding,
-      sftpPort: undefined,
+      sftpPort: rootCap === undefined ? undefined : { port: sftpPort, host: LOOPBACK },
     }),
   );
-  if (options.serversFile !== undefined) {
-    const from = resolve(options.serversFile);
+  if (rootCap !== undefined) await directory.write('private/root_dir.cap', `${rootCap}\n`);
+  if (serversFile !== undefined) {
+    const from = resolve(serversFile);
     await copyFile(from, directory.file('private', 'servers.yaml')).catch((error: unknown) => {
       throw fileError(error, 'copy', from);
     });
@@ -52,8 +61,7 @@ export interface CreateStorageOptions {
 /** Returns the absolute path. */
 export async function createStorageNode(path: string | undefined, options: CreateStorageOptions): Promise<string> {
   const hostname = options.hostname ?? LOOPBACK;
-  const { entropy } = nodePlatform(silentLogger);
-  const [port = 0] = options.port === undefined ? await freePorts(1, () => entropy.fraction()) : [options.port];
+  const [port = 0] = options.port === undefined ? await freePorts(1) : [options.port];
   const directory = await NodeDirectory.create(
     path ?? defaultDirectory(),
     storageConfigText({
@@ -82,8 +90,7 @@ export async function createGrid(path: string, { servers, encoding }: CreateGrid
     });
   }
   await mkdir(root, { recursive: true, mode: 0o700 });
-  const { entropy } = nodePlatform(silentLogger);
-  const [sftpPort = 0, ...ports] = await freePorts(servers + 1, () => entropy.fraction());
+  const [sftpPort = 0, ...ports] = await freePorts(servers + 1);
   const entries: ServerAnnouncement[] = [];
   for (const [number, port] of ports.entries()) entries.push(await createGridServer(root, number, port));
   const client = await NodeDirectory.create(

@@ -32,8 +32,8 @@ export function serializeEndpoint(endpoint: Endpoint): string {
 const FIRST_PORT = 20_000;
 const PORT_COUNT = 12_000;
 
-/** `count` different ports of the loopback interface on which nobody listens now. `fraction` gives numbers in [0, 1). */
-export async function freePorts(count: number, fraction: () => number): Promise<number[]> {
+/** `count` different ports of the loopback interface on which nobody listens now. */
+export async function freePorts(count: number): Promise<number[]> {
   const found = new Set<number>();
   for (let attempt = 0; found.size < count; attempt++) {
     if (attempt > count + PORT_COUNT) {
@@ -42,7 +42,7 @@ export async function freePorts(count: number, fraction: () => number): Promise<
         op: 'node.create',
       });
     }
-    const port = FIRST_PORT + Math.floor(fraction() * PORT_COUNT);
+    const port = FIRST_PORT + Math.floor(Math.random() * PORT_COUNT);
     if (!found.has(port) && (await isFree(port))) found.add(port);
   }
   return [...found];

@@ -13,6 +13,7 @@ interface CreateOptions {
   readonly nickname?: string;
   readonly webport?: string;
   readonly serversFile?: string;
+  readonly root?: string;
   readonly hostname?: string;
   readonly port?: number;
 }
@@ -23,6 +24,7 @@ export function addCreateCommands(program: Command): void {
     .option('-n, --nickname <name>', 'what it calls itself')
     .option('-p, --webport <endpoint>', 'where its web API listens', 'tcp:0:interface=127.0.0.1')
     .option('--servers-file <file>', 'a servers.yaml to copy: the storage servers to use')
+    .option('--root <cap>', 'a directory capability: becomes the alias tahoe:, and what SFTP shows')
     .action(action(client));
   program
     .command('create-node [dir]')
@@ -43,6 +45,7 @@ async function client(context: CliContext, directory: string | undefined, option
     nickname: options.nickname,
     webPort: options.webport,
     serversFile: options.serversFile,
+    rootCap: options.root,
   });
   context.terminal.print(`Node created in ${path}`);
   if (options.serversFile === undefined) {
