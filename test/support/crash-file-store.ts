@@ -17,25 +17,35 @@ export class CrashFileStore implements FileStore {
   operations = 0;
   /** The operation with this number still reaches the page cache; from then on everything fails. */
   crashAt = Number.POSITIVE_INFINITY;
-  #names: Map<string, Contents>;
-  #durableNames: Map<string, Contents>;
+  #names = new Map<string, Contents>();
+  #durableNames = new Map<string, Contents>();
   #unsyncedNames: { readonly directory: string; readonly apply: (names: Map<string, Contents>) => void }[] = [];
 
-  constructor(names: ReadonlyMap<string, Contents> = new Map()) {
-    this.#names = new Map(names);
-    this.#durableNames = new Map(names);
+  /** The disk that the next process finds; this one answers no more. `fraction` is in [0, 1). */
+  afterCrash(kind: CrashKind, fraction: () => number): CrashFileStore {
+    this.crashAt = 0;
+    const next = new CrashFileStore();
+    if (kind === 'kill') {
+      // Nothing is lost, and nothing has become durable: the power may still fail.
+      next.#names = this.#names;
+      next.#durableNames = this.#durableNames;
+      next.#unsyncedNames = this.#unsyncedNames;
+      return next;
+    }
+    const names = new Map(this.#durableNames);
+    const applied = Math.floor(fraction() * (this.#unsyncedNames.length + 1));
+    for (const change of this.#unsyncedNames.slice(0, applied)) change.apply(names);
+    for (const [path, contents] of names) next.#names.set(path, contents.afterPowerLoss(fraction));
+    next.#durableNames = new Map(next.#names);
+    return next;
   }
 
-  /** The disk that the next process finds. `fraction` is in [0, 1). */
-  afterCrash(kind: CrashKind, fraction: () => number): CrashFileStore {
-    const names = kind === 'kill' ? new Map(this.#names) : new Map(this.#durableNames);
-    if (kind === 'power') {
-      const applied = Math.floor(fraction() * (this.#unsyncedNames.length + 1));
-      for (const change of this.#unsyncedNames.slice(0, applied)) change.apply(names);
-    }
-    const survivors = new Map<string, Contents>();
-    for (const [path, contents] of names) survivors.set(path, contents.afterCrash(kind, fraction));
-    return new CrashFileStore(survivors);
+  /** A disk of its own with the same files, all durable. */
+  clone(): CrashFileStore {
+    const copy = new CrashFileStore();
+    for (const [path, contents] of this.#names) copy.#names.set(path, contents.copy());
+    copy.#durableNames = new Map(copy.#names);
+    return copy;
   }
 
   /** The bytes of a file, to be damaged by the test: page cache and disk alike. */
@@ -47,10 +57,6 @@ export class CrashFileStore implements FileStore {
 
   paths(): string[] {
     return [...this.#names.keys()].sort();
-  }
-
-  clone(): CrashFileStore {
-    return this.afterCrash('kill', () => 0);
   }
 
   async open(path: string, mode: OpenMode): Promise<OpenedFile> {
@@ -200,8 +206,11 @@ class Contents {
     this.#dirty.clear();
   }
 
-  afterCrash(kind: CrashKind, fraction: () => number): Contents {
-    if (kind === 'kill' || this.#dirty.size === 0) return new Contents(this.live.subarray(0, this.size));
+  copy(): Contents {
+    return new Contents(this.live.subarray(0, this.size));
+  }
+
+  afterPowerLoss(fraction: () => number): Contents {
     const perUnit = fraction() < 0.5 ? 1 : 8;
     const chance = [0, 0.5, 0.9][Math.floor(fraction() * 3)]!;
     const decided = new Map<number, boolean>();

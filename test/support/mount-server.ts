@@ -13,7 +13,7 @@ import type { MountCommand, MountServerOptions } from './mount-fixture.js';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as MountServerOptions;
 const problems: string[] = [];
-const held = new Map<string, () => void>();
+const held = new Set<() => void>();
 let holding = '';
 let breaking = '';
 
@@ -52,7 +52,7 @@ async function run(command: MountCommand): Promise<unknown> {
       return { remembered: vfs.rememberedCount(), openHandles: vfs.openHandleCount(), problems };
     case 'hold':
       holding = command.operation;
-      if (holding === '') for (const release of held.values()) release();
+      if (holding === '') for (const release of held) release();
       return undefined;
     case 'break':
       breaking = command.operation;
@@ -75,7 +75,7 @@ async function writeElsewhere(name: string, text: string): Promise<void> {
 
 function hold(operation: string, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    held.set(operation, resolve);
+    held.add(resolve);
     signal?.addEventListener('abort', () => reject(new TahoeError('stopped', { kind: 'cancelled', op: operation })));
   });
 }
