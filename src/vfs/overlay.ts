@@ -171,6 +171,7 @@ function piecesOf(
 ): OverlayPiece[] {
   const end = Math.min(offset + length, sizeBytes);
   const pieces: OverlayPiece[] = [];
+  if (end <= offset) return pieces;
   let at = offset;
   for (const extent of extents.overlapping(offset, end)) {
     pushGap(pieces, at, extent.start, baseBytes);

@@ -31,6 +31,8 @@ async function crashingRun(seed: number): Promise<{ crashes: number; states: num
   const fraction = seededFraction(seed);
   let disk = new CrashFileStore();
   let allowed = [''];
+  // A killed process may have left more in the page cache than is durable, until the next one has opened the log.
+  let durable = [''];
   let nextId = 1;
   let crashes = 0;
   let states = 0;
@@ -51,15 +53,16 @@ async function crashingRun(seed: number): Promise<{ crashes: number; states: num
       if (!describeError(error).includes('crashed failed')) throw error;
       crashes += 1;
     }
+    const kind: CrashKind = fraction() < 0.3 ? 'kill' : 'power';
     if (owner !== undefined) {
       states += owner.history.length;
       nextId = owner.nextId;
-      allowed = owner.history.slice(owner.promised);
+      const attempted = owner.attempted === undefined ? [] : [owner.attempted];
+      durable = [...owner.history.slice(owner.promised), ...attempted];
+      // A killed process loses nothing that it has appended.
+      allowed = [...owner.history.slice(-1), ...attempted];
     }
-    const kind: CrashKind = fraction() < 0.3 ? 'kill' : 'power';
-    // A killed process loses nothing that it has appended.
-    if (kind === 'kill' && owner !== undefined) allowed = allowed.slice(-1);
-    if (owner?.attempted !== undefined) allowed = [...allowed, owner.attempted];
+    if (kind === 'power') allowed = durable;
     disk = disk.afterCrash(kind, fraction);
   }
   const last = await LogOwner.open(testLogOptions(disk, seed * 100 + 99), nextId);
@@ -73,7 +76,7 @@ async function crashingRun(seed: number): Promise<{ crashes: number; states: num
 test('whatever was synced is there after any crash, and nothing but a prefix of what was appended', async (t) => {
   let crashes = 0;
   let states = 0;
-  for (let seed = 1; seed <= 150; seed++) {
+  for (let seed = 1; seed <= 60; seed++) {
     try {
       const result = await crashingRun(seed);
       crashes += result.crashes;
@@ -84,5 +87,5 @@ test('whatever was synced is there after any crash, and nothing but a prefix of 
     }
   }
   t.log(`${crashes} crashes, ${states} states`);
-  t.true(crashes > 300);
+  t.true(crashes > 200);
 });
