@@ -67,6 +67,12 @@ const algorithms: ssh2.Algorithms = {
   compress: ['none'],
 };
 
+/**
+ * Clients look at this name to choose a dialect. Ours is OpenSSH's: the order of SYMLINK's arguments, which several
+ * clients (WinSCP, ssh2) swap for servers of other names, and packets of 256 KiB.
+ */
+const ident = 'OpenSSH_tahoe';
+
 const keepaliveIntervalMs = 30_000;
 const keepaliveCountMax = 3;
 
@@ -103,7 +109,7 @@ class Server implements SftpServer {
     this.#log = options.log;
     this.#ssh = new ssh2.Server({
       hostKeys: [options.hostKey.privateKey],
-      ident: 'tahoe',
+      ident,
       algorithms,
       keepaliveInterval: keepaliveIntervalMs,
       keepaliveCountMax,

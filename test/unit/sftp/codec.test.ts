@@ -1,5 +1,5 @@
 import test from 'ava';
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { decodeAttributes, encodeAttributes, type SftpAttributes } from '../../../sftp/attributes.js';
 import { PacketFramer } from '../../../sftp/packet-framer.js';
 import { PacketReader } from '../../../sftp/packet-reader.js';
