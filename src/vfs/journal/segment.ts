@@ -100,7 +100,7 @@ export class JournalKeys {
 
   constructor(master: Uint8Array) {
     assert(master.length === 32, 'a journal key has 32 bytes');
-    this.#master = master.slice();
+    this.#master = new Uint8Array(master);
     this.#macKey = derive(this.#master, new Uint8Array(0), 'header mac');
   }
 
@@ -146,7 +146,7 @@ export function parseHeader(bytes: Uint8Array, keys: JournalKeys): ParsedHeader 
   if (bytes.length !== HEADER_BYTES || !MAGIC.every((byte, index) => bytes[index] === byte)) return 'foreign';
   if (!keys.verifies(bytes.subarray(0, 48), bytes.subarray(48))) return 'sealed';
   const number = readU64(bytes, 8);
-  return number <= HIGHEST_SEGMENT ? { number, salt: bytes.slice(16, 48) } : 'sealed';
+  return number <= HIGHEST_SEGMENT ? { number, salt: new Uint8Array(bytes.subarray(16, 48)) } : 'sealed';
 }
 
 /** Seals and opens the records of one segment. */

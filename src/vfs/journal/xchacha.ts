@@ -63,5 +63,6 @@ function shortNonce(nonce: Uint8Array): Uint8Array {
 
 /** Words in the order of this machine, as hchacha takes them. */
 function wordsOf(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.slice().buffer);
+  // Not slice(): of a Buffer that is a view of a larger, shared memory.
+  return new Uint32Array(new Uint8Array(bytes).buffer);
 }
