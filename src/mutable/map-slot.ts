@@ -1,0 +1,174 @@
+/** Asking servers what they hold of a slot, and believing only what is signed: mutable spec 7.4. */
+import type { KeyObject } from 'node:crypto';
+import { toHex } from '../encoding/bytes.js';
+import { isTahoeError } from '../errors/tahoe-error.js';
+import {
+  parseSdmfOffsets,
+  parseSdmfPrefix,
+  type SdmfPrefix,
+  sdmfHeaderLength,
+  sdmfPrefixLength,
+  verifiedPublicKey,
+  verifySignedPrefix,
+} from '../share-layout/sdmf-share.js';
+import { permuteServers } from '../storage-protocol/permutation.js';
+import type { StorageServer } from '../storage-protocol/storage-server.js';
+import { versionKey } from './lineage.js';
+import { type SlotContext, slotSecrets } from './slot-context.js';
+import type { SlotKeys } from './slot-keys.js';
+import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';
+
+/** Bytes asked of each share: header, keys, hashes, and the whole share of a small directory. */
+const headLength = 8192;
+
+export interface MapOptions {
+  /** Servers to ask; the first ones of the permuted list. */
+  readonly serverCount: number;
+  /** Ends the round early, with the rest silent, as soon as it returns true. Not given: every server is waited for. */
+  readonly enough?: (map: SlotMap) => boolean;
+  /** How much longer the others are waited for once it is enough. Default 0. */
+  readonly patienceMs?: number;
+}
+
+/**
+ * Asks servers for all their shares of the slot, in parallel. Never fails: servers that do not answer within the
+ * request's time limit are listed as silent. A writer asks by an empty read-test-write, one request per server.
+ */
+export async function mapSlot(context: SlotContext, keys: SlotKeys, options: MapOptions): Promise<SlotMap> {
+  const asked = permuteServers(context.servers(), keys.storageIndex).slice(0, options.serverCount);
+  const building = new MapInProgress(keys, asked, context.clock.monotonicMs());
+  const abort = new AbortController();
+  const settled = await new Promise<SlotMap>((resolve) => {
+    if (asked.length === 0) resolve(building.map);
+    let isPatient = false;
+    const check = () => {
+      if (building.done) resolve(building.finish());
+      else if (!isPatient && options.enough?.(building.map)) {
+        isPatient = true;
+        if (options.patienceMs === undefined) resolve(building.finish());
+        else context.clock.setTimer(options.patienceMs, () => resolve(building.finish()));
+      }
+    };
+    for (const server of asked) {
+      askServer(context, keys, server, abort.signal)
+        .then(
+          (heads) => building.answer(server, heads),
+          (error: unknown) => building.fail(server, error),
+        )
+        .then(check);
+    }
+  });
+  abort.abort();
+  return settled;
+}
+
+async function askServer(
+  context: SlotContext,
+  keys: SlotKeys,
+  server: StorageServer,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  const call = { signal, timeoutMs: context.requestTimeoutMs };
+  const { storageIndex, writeKey } = keys;
+  if (writeKey !== undefined) {
+    const secrets = slotSecrets(context, server, storageIndex, writeKey);
+    const readVector = [{ offset: 0, length: headLength }];
+    const { reads } = await server.readTestWrite({ storageIndex, ...secrets, shares: new Map(), readVector }, call);
+    return new Map([...reads].map(([shareNumber, parts]) => [shareNumber, parts[0]!]));
+  }
+  const heads = new Map<number, Uint8Array>();
+  const numbers = await server.listSlotShares(storageIndex, call);
+  const read = async (shareNumber: number) => {
+    const address = { storageIndex, shareNumber };
+    heads.set(shareNumber, await server.readSlotShare(address, { offset: 0, length: headLength }, call));
+  };
+  await Promise.all([...numbers].map(read));
+  return heads;
+}
+
+class MapInProgress {
+  readonly #keys: SlotKeys;
+  readonly #answered = new Map<StorageServer, ReadonlyMap<number, SeenShare>>();
+  readonly #silent = new Map<StorageServer, unknown>();
+  readonly #versions = new Map<string, SeenVersion>();
+  /** Prefix and signature that have been verified together: one verification a version, not one a share. */
+  readonly #verified = new Set<string>();
+  #publicKey: { der: Uint8Array; key: KeyObject } | undefined;
+  readonly #asked: readonly StorageServer[];
+  readonly #takenAtMs: number;
+
+  constructor(keys: SlotKeys, asked: readonly StorageServer[], takenAtMs: number) {
+    this.#keys = keys;
+    this.#asked = asked;
+    this.#takenAtMs = takenAtMs;
+  }
+
+  get done(): boolean {
+    return this.#answered.size + this.#silent.size === this.#asked.length;
+  }
+
+  get map(): SlotMap {
+    return {
+      asked: this.#asked,
+      answered: this.#answered,
+      silent: this.#silent,
+      versions: this.#versions,
+      publicKey: this.#publicKey,
+      takenAtMs: this.#takenAtMs,
+    };
+  }
+
+  answer(server: StorageServer, heads: ReadonlyMap<number, Uint8Array>): void {
+    const shares = new Map<number, SeenShare>();
+    for (const [shareNumber, head] of heads) {
+      const prefix = this.#verifiedPrefix(head);
+      const version = prefix === undefined ? undefined : versionKey(prefix);
+      const share: SeenShare = { server, shareNumber, head, version };
+      shares.set(shareNumber, share);
+      if (prefix !== undefined) this.#addToVersion(prefix, share);
+    }
+    this.#answered.set(server, shares);
+  }
+
+  fail(server: StorageServer, error: unknown): void {
+    this.#silent.set(server, error);
+  }
+
+  /** A copy that late answers can no longer change. */
+  finish(): SlotMap {
+    const silent = new Map(this.#silent);
+    for (const server of this.#asked) {
+      if (!this.#answered.has(server) && !silent.has(server)) silent.set(server, 'not waited for');
+    }
+    const versions = new Map([...this.#versions].map(([key, seen]) => [key, { ...seen, shares: new Map(seen.shares) }]));
+    return { ...this.map, answered: new Map(this.#answered), silent, versions };
+  }
+
+  #addToVersion(prefix: SdmfPrefix, share: SeenShare): void {
+    const key = versionKey(prefix);
+    const seen = this.#versions.get(key) ?? { key, prefix, shares: new Map<number, SeenShare[]>() };
+    this.#versions.set(key, seen);
+    seen.shares.set(share.shareNumber, [...(seen.shares.get(share.shareNumber) ?? []), share]);
+  }
+
+  /** The signed prefix of a share, or undefined if anything about it is wrong: another share may be better. */
+  #verifiedPrefix(head: Uint8Array): SdmfPrefix | undefined {
+    try {
+      const prefix = parseSdmfPrefix(head);
+      const offsets = parseSdmfOffsets(head);
+      if (head.length < offsets.shareHashChain) return undefined;
+      const signature = head.subarray(offsets.signature, offsets.shareHashChain);
+      const seal = `${toHex(head.subarray(0, sdmfPrefixLength))}${toHex(signature)}`;
+      if (!this.#verified.has(seal)) {
+        const publicKeyDer = head.slice(sdmfHeaderLength, offsets.signature);
+        this.#publicKey ??= { der: publicKeyDer, key: verifiedPublicKey(publicKeyDer, this.#keys.fingerprint) };
+        verifySignedPrefix(head.subarray(0, sdmfPrefixLength), signature, this.#publicKey.key);
+        this.#verified.add(seal);
+      }
+      return prefix;
+    } catch (error) {
+      if (isTahoeError(error, 'corrupt')) return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/** What reading and writing slots needs of the world, and the secrets that one slot needs on one server. */
+import {
+  bucketLeaseSecrets,
+  type ClientLeaseSecrets,
+  fileLeaseSecrets,
+  writeEnablerOf,
+} from '../crypto/derivations.js';
+import type { StorageIndex, WriteEnabler, WriteKey } from '../encoding/brands.js';
+import type { Clock } from '../platform/clock.js';
+import type { Entropy } from '../platform/entropy.js';
+import type { Logger } from '../platform/logger.js';
+import type { LeaseSecrets, StorageServer } from '../storage-protocol/storage-server.js';
+
+export interface SlotContext {
+  /** The servers of the grid that are not known to be dead. */
+  servers(): readonly StorageServer[];
+  readonly leaseSecrets: ClientLeaseSecrets;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Logger;
+  /** How long one server may take for one request; what it did then is unknown. */
+  readonly requestTimeoutMs: number;
+}
+
+export function slotSecrets(
+  context: SlotContext,
+  server: StorageServer,
+  storageIndex: StorageIndex,
+  writeKey: WriteKey,
+): { readonly writeEnabler: WriteEnabler; readonly leases: LeaseSecrets } {
+  return {
+    writeEnabler: writeEnablerOf(writeKey, server.tubId),
+    leases: bucketLeaseSecrets(fileLeaseSecrets(context.leaseSecrets, storageIndex), server.tubId),
+  };
+}

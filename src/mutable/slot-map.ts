@@ -1,0 +1,95 @@
+/** What one round of questions to the servers showed of a slot: mutable spec 7, vfs blueprint 5.1. */
+import type { KeyObject } from 'node:crypto';
+import type { SdmfPrefix } from '../share-layout/sdmf-share.js';
+import type { StorageServer } from '../storage-protocol/storage-server.js';
+import type { VersionKey } from './lineage.js';
+
+export interface SeenShare {
+  readonly server: StorageServer;
+  readonly shareNumber: number;
+  /** The first bytes of the share, all of them if it is short. */
+  readonly head: Uint8Array;
+  /** The version whose valid signature it carries; undefined for a damaged share. */
+  readonly version: VersionKey | undefined;
+}
+
+export interface SeenVersion {
+  readonly key: VersionKey;
+  readonly prefix: SdmfPrefix;
+  /** By share number; the same number may be on several servers. */
+  readonly shares: Map<number, SeenShare[]>;
+}
+
+export interface SlotMap {
+  /** Servers that were asked, in permuted order. */
+  readonly asked: readonly StorageServer[];
+  /** Servers that answered, with all shares they hold. */
+  readonly answered: ReadonlyMap<StorageServer, ReadonlyMap<number, SeenShare>>;
+  /** Servers that did not, with why. */
+  readonly silent: ReadonlyMap<StorageServer, unknown>;
+  readonly versions: ReadonlyMap<VersionKey, SeenVersion>;
+  /** The file's public key once a share has shown it. */
+  readonly publicKey: { readonly der: Uint8Array; readonly key: KeyObject } | undefined;
+  readonly takenAtMs: number;
+}
+
+/** How many distinct share numbers each step needs (vfs blueprint 0). */
+export interface Quorums {
+  readonly sharesNeeded: number;
+  readonly sharesTotal: number;
+  /** W: a version on this many is published. */
+  readonly write: number;
+  /** Rq: answers that a map needs. */
+  readonly answers: number;
+  /** I: the least number that meets every write quorum. */
+  readonly overlap: number;
+}
+
+export function quorumsOf(encoding: {
+  readonly sharesNeeded: number;
+  readonly sharesHappy: number;
+  readonly sharesTotal: number;
+}): Quorums {
+  const { sharesNeeded, sharesTotal } = encoding;
+  const happy = Math.min(encoding.sharesHappy, sharesTotal);
+  const write = Math.max(happy, Math.floor(sharesTotal / 2) + 1, sharesNeeded);
+  return {
+    sharesNeeded,
+    sharesTotal,
+    write,
+    answers: Math.max(write, sharesTotal - write + sharesNeeded),
+    overlap: sharesTotal - write + 1,
+  };
+}
+
+/**
+ * Registers that answered, in share numbers: the distinct numbers seen, plus one for each server that answered to hold
+ * none (its share is lost or was never placed), never more than there are shares.
+ */
+export function answeredRegisters(map: SlotMap, sharesTotal: number): number {
+  const numbers = new Set<number>();
+  let empty = 0;
+  for (const shares of map.answered.values()) {
+    if (shares.size === 0) empty++;
+    for (const number of shares.keys()) numbers.add(number);
+  }
+  if (map.silent.size === 0) return sharesTotal;
+  return Math.min(sharesTotal, numbers.size + empty);
+}
+
+/** The highest sequence number on any server, readable or not. */
+export function highestSequenceNumber(map: SlotMap): number {
+  let highest = 0;
+  for (const { prefix } of map.versions.values()) highest = Math.max(highest, prefix.sequenceNumber);
+  return highest;
+}
+
+/** One line for logs and messages: what was seen where, without secrets. */
+export function describeMap(map: SlotMap): string {
+  const versions = [...map.versions.values()].map(
+    ({ prefix, shares }) => `sequence ${prefix.sequenceNumber} on shares ${[...shares.keys()].sort((a, b) => a - b).join(' ')}`,
+  );
+  const seen = versions.length === 0 ? 'no share found' : versions.join('; ');
+  return `${map.answered.size} of ${map.asked.length} servers answered; ${seen}`;
+}
+

@@ -1,0 +1,55 @@
+/** What the parts of the VFS share. One per node. */
+import type { Grid } from '../grid/grid.js';
+import type { SlotContext } from '../mutable/slot-context.js';
+import type { Quorums } from '../mutable/slot-map.js';
+import type { Platform } from '../platform/platform.js';
+import type { ContentReader } from './content-reader.js';
+import type { SealedStore } from './journal/sealed-store.js';
+import type { Ledger } from './ledger.js';
+import type { Tree } from './tree.js';
+import type { Change } from './vfs.js';
+
+export interface VfsSettings {
+  /** How old a directory's contents may be before they are looked at again. */
+  readonly freshnessMs: number;
+  /** A directory is published this long after its last change, and at the latest this long after the first. */
+  readonly publishAfterQuietMs: number;
+  readonly publishAfterMs: number;
+  /** An upload begins this long after the file was closed, so that a file written again at once is uploaded once. */
+  readonly uploadAfterMs: number;
+  readonly uploadsMax: number;
+  readonly publishesMax: number;
+  /** Owner of entries that do not say. */
+  readonly defaultUid: number;
+  readonly defaultGid: number;
+  /** `journal`: fsync waits for the journal only (mount option, the weaker promise). */
+  readonly fsync: 'grid' | 'journal';
+}
+
+export const defaultSettings: VfsSettings = {
+  freshnessMs: 5000,
+  publishAfterQuietMs: 500,
+  publishAfterMs: 5000,
+  uploadAfterMs: 100,
+  uploadsMax: 8,
+  publishesMax: 16,
+  defaultUid: 0,
+  defaultGid: 0,
+  fsync: 'grid',
+};
+
+export interface VfsCore {
+  readonly platform: Platform;
+  readonly settings: VfsSettings;
+  readonly tree: Tree;
+  readonly ledger: Ledger;
+  readonly grid: Grid;
+  readonly slots: SlotContext;
+  /** Of new directories. */
+  readonly quorums: Quorums;
+  readonly sharesHappy: number;
+  readonly contents: ContentReader;
+  /** Proven contents of directories by storage index: a cache, and the memory of what must not be rolled back. */
+  readonly remembered: SealedStore;
+  readonly notify: (change: Change) => void;
+}

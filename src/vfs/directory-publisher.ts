@@ -1,0 +1,214 @@
+/**
+ * Publishes one directory once: map, base, changes over it, attempt, proof (vfs blueprint 5). What cannot be proven
+ * stays an open attempt, and the next round starts from a new map.
+ */
+import { type PackedEntry, packDirectory } from '../dirnode/packing.js';
+import { bytesEqual } from '../encoding/bytes.js';
+import { assert } from '../errors/tahoe-error.js';
+import { assessSlot } from '../mutable/assess-slot.js';
+import { versionKey } from '../mutable/lineage.js';
+import { mapSlot } from '../mutable/map-slot.js';
+import { makeAttempt, publishAttempt } from '../mutable/publish.js';
+import { retrieveSigningKeys, retrieveVersion } from '../mutable/retrieve.js';
+import { answeredRegisters, type Quorums, quorumsOf, type SlotMap } from '../mutable/slot-map.js';
+import type { VfsCore } from './core.js';
+import { writeEntry } from './entry-codec.js';
+import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
+import type { KeySource } from './key-pool.js';
+import type { Namespace } from './namespace.js';
+import { isProvenAt } from './tree.js';
+
+/** How long the last servers may take to answer a map after enough have. */
+const MAP_PATIENCE_MS = 250;
+
+export type PublishRound =
+  /** There is nothing that can be published now. */
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'proven' }
+  | { readonly kind: 'retry'; readonly reason: string; readonly isCollision: boolean }
+  /** It does not go on by itself. */
+  | { readonly kind: 'stopped'; readonly state: 'conflict' | 'failed'; readonly reason: string };
+
+export class DirectoryPublisher {
+  readonly #core: VfsCore;
+  readonly #namespace: Namespace;
+  readonly #keys: KeySource;
+  /** Files whose newest complete generation is wanted now, though they are open or already written again. */
+  readonly #wanted: ReadonlySet<Inode>;
+
+  constructor(core: VfsCore, namespace: Namespace, keys: KeySource, wanted: ReadonlySet<Inode>) {
+    this.#core = core;
+    this.#namespace = namespace;
+    this.#keys = keys;
+    this.#wanted = wanted;
+  }
+
+  /** Names that may go into an attempt now: contents are on the grid, and what they displace is safe elsewhere. */
+  eligible(directory: Directory): DirtyName[] {
+    const chosen = new Map<string, DirtyName>();
+    for (const dirty of directory.dirty.values()) {
+      if (dirty.conflict === undefined && this.#isReady(dirty.child)) chosen.set(dirty.name, dirty);
+    }
+    for (let removed = true; removed; ) {
+      removed = false;
+      for (const dirty of chosen.values()) {
+        if (!this.#losesDisplaced(directory, dirty, chosen)) continue;
+        chosen.delete(dirty.name);
+        removed = true;
+      }
+    }
+    return [...chosen.values()];
+  }
+
+  async publish(directory: Directory): Promise<PublishRound> {
+    const { slots, ledger } = this.#core;
+    if (this.eligible(directory).length === 0 && directory.attempts.length === 0 && directory.isBorn) return { kind: 'idle' };
+    if (directory.cap === undefined) await this.#giveKey(directory);
+    const keys = directory.keys!;
+
+    const map = await mapSlot(slots, keys, {
+      serverCount: Math.max(this.#core.quorums.sharesTotal, directory.isBorn ? 0 : slots.servers().length),
+      enough: (sofar) => answeredRegisters(sofar, this.#core.quorums.sharesTotal) >= this.#core.quorums.answers,
+      patienceMs: MAP_PATIENCE_MS,
+    });
+    const quorums = this.#quorumsOf(map);
+    const memory = { proven: directory.proven, attempts: directory.attempts.map(({ attempt }) => attempt) };
+    const assessment = assessSlot(map, memory, quorums, keys.readKey);
+    switch (assessment.kind) {
+      case 'unavailable':
+        return { kind: 'retry', reason: assessment.reason, isCollision: false };
+      case 'uncoordinated':
+        return { kind: 'stopped', state: 'conflict', reason: assessment.reason };
+      case 'rolled-back':
+        return { kind: 'stopped', state: 'failed', reason: assessment.reason };
+      case 'absent':
+        if (directory.isBorn) return { kind: 'retry', reason: 'no share of it is on the servers that answer', isCollision: false };
+        break;
+      case 'base':
+        await this.#adoptBase(directory, map, assessment.key);
+        break;
+    }
+    directory.signing ??= await retrieveSigningKeys(slots, keys, map);
+
+    const frozen = this.#freeze(directory);
+    if (frozen.names.length === 0 && directory.attempts.length === 0 && directory.isBorn) {
+      const conflict = [...directory.dirty.values()].find((dirty) => dirty.conflict !== undefined)?.conflict;
+      return conflict === undefined ? { kind: 'idle' } : { kind: 'stopped', state: 'conflict', reason: conflict };
+    }
+    const content = packDirectory(frozen.entries.values());
+    const attempt = makeAttempt(slots, {
+      keys,
+      signing: directory.signing,
+      content,
+      sequenceNumber: assessment.kind === 'base' ? assessment.highestSequenceNumber + 1 : nextOwnSequence(directory),
+      base: assessment.kind === 'base' ? { version: assessment.base, lineage: assessment.lineage } : undefined,
+      quorums,
+    });
+    ledger.attempt(directory, { attempt, names: frozen.names });
+    await ledger.sync();
+    const usable = assessment.kind === 'base' ? assessment.usable : [...map.answered.keys()];
+    const isShared = assessment.kind === 'base';
+    const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums }, { firstAlone: isShared });
+    if (result.kind !== 'proven') {
+      return { kind: 'retry', reason: result.reason, isCollision: result.kind === 'collision' };
+    }
+    this.#namespace.adoptOwn(directory, attempt.version, frozen.entries, content.length);
+    ledger.proven(directory, attempt.version, frozen.names);
+    this.#namespace.remember(directory, attempt.version, content);
+    await ledger.sync();
+    return { kind: 'proven' };
+  }
+
+  async #giveKey(directory: Directory): Promise<void> {
+    const { privateKeyDer, publicKeyDer } = await this.#keys.take();
+    this.#core.ledger.directoryKey(directory, privateKeyDer, publicKeyDer);
+  }
+
+  /** The encoding that the directory has, or that of new ones; the write quorum honours this node's happiness either way. */
+  #quorumsOf(map: SlotMap): Quorums {
+    const [seen] = map.versions.values();
+    if (seen === undefined) return this.#core.quorums;
+    const { sharesNeeded, sharesTotal } = seen.prefix;
+    return quorumsOf({ sharesNeeded, sharesTotal, sharesHappy: this.#core.sharesHappy });
+  }
+
+  /** Makes the base of the next attempt the directory's contents, and looks for names that somebody else changed too. */
+  async #adoptBase(directory: Directory, map: SlotMap, key: string): Promise<void> {
+    const own = directory.attempts.find(({ attempt }) => attempt.key === key);
+    const seen = map.versions.get(key)!;
+    if (!isBaseOf(directory, key)) {
+      const content = own?.attempt.content ?? (await retrieveVersion(this.#core.slots, directory.keys!, seen));
+      this.#namespace.adopt(directory, seen.prefix, content);
+    }
+    const { entries } = directory.base!;
+    for (const dirty of directory.dirty.values()) {
+      const stands = entries.get(dirty.name)?.raw;
+      const isOurs = [dirty.expected, ...dirty.carried].some((known) => isSameEntry(known, stands));
+      const isAgreed = dirty.child === undefined && stands === undefined;
+      if (isOurs || isAgreed) continue;
+      dirty.conflict ??= `"${dirty.name}" was changed by another writer`;
+    }
+  }
+
+  /** The entries of the next version: those of the base with the eligible names as the view has them now. */
+  #freeze(directory: Directory): { entries: Map<string, PackedEntry>; names: AttemptedName[] } {
+    const entries = new Map(directory.base?.entries);
+    const names: AttemptedName[] = [];
+    const { clock, entropy } = this.#core.platform;
+    for (const { name, change, child } of this.eligible(directory)) {
+      if (child === undefined) {
+        entries.delete(name);
+        names.push({ name, change, entry: undefined });
+        continue;
+      }
+      const stamp = { nowSeconds: clock.wallMs() / 1000, changeId: entropy.bytes(8) };
+      const entry = writeEntry(child, name, contentCap(child), directory.keys!.writeKey!, stamp);
+      entries.set(name, entry);
+      names.push({ name, change, entry: entry.raw });
+    }
+    return { entries, names };
+  }
+
+  #isReady(child: Inode | undefined): boolean {
+    if (child === undefined) return true;
+    if (child.directory !== undefined) return child.directory.isBorn;
+    const { content } = child;
+    if (content === undefined) return true;
+    const isWanted = this.#wanted.has(child);
+    if (content.overlay !== undefined) return isWanted && content.uploaded !== undefined;
+    return content.writers === 0 || isWanted;
+  }
+
+  /** True if publishing this name would take away the only name by which the grid has an inode that lives on elsewhere. */
+  #losesDisplaced(directory: Directory, dirty: DirtyName, chosen: ReadonlyMap<string, DirtyName>): boolean {
+    const { displaced } = dirty;
+    if (displaced === undefined || displaced === dirty.child || displaced.place === undefined) return false;
+    if (!isProvenAt(displaced, directory, dirty.name)) return false;
+    const { place } = displaced;
+    if (place.directory === directory) return !chosen.has(place.name);
+    return place.directory.dirty.has(place.name);
+  }
+}
+
+/** The capability that an entry for this inode carries. */
+export function contentCap(inode: Inode) {
+  const { content } = inode;
+  if (content === undefined) return undefined;
+  if (content.overlay === undefined) return content.base;
+  assert(content.uploaded !== undefined, 'a file whose content is on the grid');
+  return content.uploaded.cap;
+}
+
+function isBaseOf(directory: Directory, key: string): boolean {
+  const version = directory.base?.version;
+  return version !== undefined && versionKey(version) === key;
+}
+
+function nextOwnSequence(directory: Directory): number {
+  return 1 + Math.max(0, ...directory.attempts.map(({ attempt }) => attempt.version.sequenceNumber));
+}
+
+function isSameEntry(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return bytesEqual(a, b);
+}

@@ -1,0 +1,185 @@
+/**
+ * The objects of the tree: inodes, contents of files, directories. Data only; tree.ts changes them.
+ *
+ * An inode is what an entry refers to. It knows where this node's view has it (`place`) and where the grid was last
+ * proven to have it (`provenPlace`); while the two differ the name in `provenPlace` must not go away on the grid before
+ * the name in `place` is proven, so that a file moved between directories is never in neither.
+ */
+import type { ChkReadCap, DirectoryCap, LitCap } from '../caps/cap.js';
+import type { ChildCap } from '../caps/child-caps.js';
+import type { PackedEntry } from '../dirnode/packing.js';
+import type { Metadata } from '../dirnode/metadata.js';
+import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
+import type { Attempt } from '../mutable/publish.js';
+import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import type { Overlay, OverlaySnapshot } from './overlay.js';
+import { epoch } from './timestamps.js';
+import type { FileKind, InodeNumber, Timestamp } from './vfs.js';
+
+export interface Place {
+  readonly directory: Directory;
+  /** Normal form C. */
+  readonly name: string;
+}
+
+export class Inode {
+  readonly number: InodeNumber;
+  readonly kind: FileKind;
+  mode = 0;
+  uid = 0;
+  gid = 0;
+  rdev = 0;
+  accessed: Timestamp = epoch;
+  modified: Timestamp = epoch;
+  changed: Timestamp = epoch;
+  symlinkTarget = '';
+  extended = new Map<string, Uint8Array>();
+  /** The name as the user wrote it, if that is not normal form C. */
+  displayName: string | undefined;
+  /** Metadata of the entry as stored, for the keys that are not ours. */
+  metadata: Metadata | undefined;
+
+  place: Place | undefined;
+  provenPlace: Place | undefined;
+
+  /** A regular file whose content is immutable. */
+  content: FileContent | undefined;
+  directory: Directory | undefined;
+  /** Anything else that an entry may hold: a mutable file, an unknown capability. */
+  other: ChildCap | undefined;
+
+  /** How often the kernel holds this number. */
+  remembered = 0;
+  handles = 0;
+  /** True once the journal describes this inode, so that replay knows it. */
+  journaled = false;
+
+  constructor(number: InodeNumber, kind: FileKind) {
+    this.number = number;
+    this.kind = kind;
+  }
+}
+
+export class FileContent {
+  /** The content that the overlay lies over; what the grid has when there is no overlay. */
+  base: ChkReadCap | LitCap;
+  /** Bytes written here that are not proven on the grid. */
+  overlay: Overlay | undefined;
+  /** Number of the newest snapshot; 0 if there was none since the overlay began. */
+  generation = 0;
+  snapshot: OverlaySnapshot | undefined;
+  /** Bytes were written after the newest snapshot. */
+  hasUnsnapshotted = false;
+  uploaded: { readonly generation: number; readonly cap: ChkReadCap | LitCap } | undefined;
+  writers = 0;
+  /** Counts changes, so that cached pages can be known to be old. */
+  contentNumber = 1;
+  /** Monotonic time since when there is something that is not on the grid. */
+  dirtySinceMs: number | undefined;
+  upload: UploadState | undefined;
+  failure: string | undefined;
+
+  constructor(base: ChkReadCap | LitCap) {
+    this.base = base;
+  }
+
+  get sizeBytes(): number {
+    return this.overlay?.sizeBytes ?? contentSize(this.base);
+  }
+}
+
+export interface UploadState {
+  readonly generation: number;
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+}
+
+export function contentSize(cap: ChkReadCap | LitCap): number {
+  return cap.type === 'lit' ? cap.data.length : cap.sizeBytes;
+}
+
+/** A name whose entry on the grid is not, or may not be, what this node's view has. */
+export interface DirtyName {
+  readonly name: string;
+  /** What the view has under this name; undefined: nothing. */
+  child: Inode | undefined;
+  /** The entry that the user acted on, as stored; undefined: there was none. */
+  expected: Uint8Array | undefined;
+  /** The inode of that entry: see `Inode.provenPlace`. */
+  displaced: Inode | undefined;
+  /** Number of the last change; ascending over all names of the node. */
+  change: number;
+  sinceMs: number;
+  lastMs: number;
+  /** Entries (undefined: absence) of attempts that may stand on the grid though they are not proven. */
+  carried: (Uint8Array | undefined)[];
+  /** Why this name cannot be published. */
+  conflict: string | undefined;
+}
+
+export interface DirectoryBase {
+  /** Undefined for an immutable directory, and for one that has never been published. */
+  readonly version: SdmfCheckstring | undefined;
+  readonly entries: ReadonlyMap<string, PackedEntry>;
+  readonly sizeBytes: number;
+}
+
+/** An attempt that was sent and is not proven, or was when this node stopped. */
+export interface OpenAttempt {
+  readonly attempt: Pick<Attempt, 'version' | 'key' | 'base' | 'lineage' | 'content'>;
+  readonly names: readonly AttemptedName[];
+}
+
+export interface AttemptedName {
+  readonly name: string;
+  readonly change: number;
+  readonly entry: Uint8Array | undefined;
+}
+
+/** Where the publishing of one directory is; owned by write-back.ts. */
+export interface PublishState {
+  running: Promise<void> | undefined;
+  notBeforeMs: number;
+  failures: number;
+  /** How many wait for it. */
+  forced: number;
+  lastReason: string | undefined;
+}
+
+export class Directory {
+  readonly inode: Inode;
+  /** Undefined while it has no key yet. */
+  cap: DirectoryCap | undefined;
+  keys: SlotKeys | undefined;
+  signing: SigningKeys | undefined;
+  /** The contents last read or proven; undefined if never. */
+  base: DirectoryBase | undefined;
+  checkedAtMs = Number.NEGATIVE_INFINITY;
+  /** False until a first version of it is proven on the grid. */
+  isBorn: boolean;
+  readonly dirty = new Map<string, DirtyName>();
+  /** Inodes made for entries of `base`, by name; of dirty names the view is in `dirty`. */
+  readonly clean = new Map<string, Inode>();
+  readonly attempts: OpenAttempt[] = [];
+  proven: SdmfCheckstring | undefined;
+  /** The directory that holds it, as last reached. */
+  parent: Directory | undefined;
+  isRoot = false;
+  problem: { readonly state: 'conflict' | 'failed'; readonly reason: string } | undefined;
+  loading: Promise<void> | undefined;
+  journaled = false;
+  /** When it became something to publish, for one that has no dirty names yet. */
+  readonly createdMs: number;
+  readonly publishing: PublishState = { running: undefined, notBeforeMs: 0, failures: 0, forced: 0, lastReason: undefined };
+
+  constructor(inode: Inode, isBorn: boolean, createdMs: number) {
+    this.inode = inode;
+    this.isBorn = isBorn;
+    this.createdMs = createdMs;
+  }
+
+  get isWriteable(): boolean {
+    return this.cap === undefined || this.keys?.writeKey !== undefined;
+  }
+}
+

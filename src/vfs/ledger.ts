@@ -1,0 +1,578 @@
+/**
+ * Every change of the tree, first as a record of the journal and then in memory. The same records, replayed, make the
+ * same tree: after a crash from what was appended since the last checkpoint, and the checkpoint is written here too.
+ */
+import { type ChkReadCap, type DirectoryCap, type LitCap, parseKnownCap, serializeCap } from '../caps/cap.js';
+import { childCapOf, childSlotsOf } from '../caps/child-caps.js';
+import { parseMetadata } from '../dirnode/metadata.js';
+import { formatJson } from '../dirnode/metadata-json.js';
+import { concatBytes, fromHex } from '../encoding/bytes.js';
+import { assert, TahoeError } from '../errors/tahoe-error.js';
+import { newSlot } from '../mutable/slot-keys.js';
+import { versionKey } from '../mutable/lineage.js';
+import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import type { Clock } from '../platform/clock.js';
+import type { AttemptedName, Directory, DirtyName, Inode, OpenAttempt } from './inode.js';
+import type { Log, LogPosition, LogRecord } from './journal/log.js';
+import { Overlay, type OverlayView } from './overlay.js';
+import { parseOverlay, serializeOverlay } from './overlay-codec.js';
+import * as records from './records.js';
+import { recordKinds as kinds } from './records.js';
+import { isProvenAt, type NameChange, type Tree } from './tree.js';
+import type { InodeNumber, Timestamp } from './vfs.js';
+
+export class Ledger {
+  readonly #log: Log;
+  readonly #tree: Tree;
+  readonly #clock: Clock;
+  readonly #parts = new records.PartCollector();
+  #isSyncDue = false;
+  #isReplaying = true;
+
+  constructor(log: Log, tree: Tree, clock: Clock) {
+    this.#log = log;
+    this.#tree = tree;
+    this.#clock = clock;
+  }
+
+  get log(): Log {
+    return this.#log;
+  }
+
+  /** True if something was accepted that no sync was asked for yet. */
+  get isSyncDue(): boolean {
+    return this.#isSyncDue;
+  }
+
+  /** Everything accepted before the call is durable when it resolves. */
+  async sync(): Promise<void> {
+    this.#isSyncDue = false;
+    await this.#log.sync();
+  }
+
+  // what an inode is
+
+  /** Attributes as they are now; called again after each change of them. */
+  describe(inode: Inode): void {
+    inode.journaled = true;
+    this.#append(kinds.inode, inodeRecord(inode));
+    if (inode.content !== undefined && inode.content.overlay === undefined) this.#beginContent(inode);
+    if (inode.directory !== undefined && !inode.directory.journaled) this.describeDirectory(inode.directory);
+  }
+
+  describeDirectory(directory: Directory): void {
+    directory.journaled = true;
+    if (!directory.inode.journaled) this.describe(directory.inode);
+    this.#append(kinds.directory, directoryRecord(directory));
+  }
+
+  // contents
+
+  /**
+   * Takes bytes into the journal and the overlay. Synchronous: what another handle reads next includes them. Kind
+   * `no-space` or `busy` before anything was taken, except that a large write may be taken in part (the count says how
+   * much was).
+   */
+  write(inode: Inode, offset: number, data: Uint8Array): number {
+    const overlay = this.#overlayOf(inode);
+    let done = 0;
+    while (done < data.length) {
+      const piece = data.subarray(done, done + records.WRITE_BYTES_MAX);
+      let position: LogPosition;
+      try {
+        position = this.#log.append(kinds.write, [records.encodeWriteHeader(inode.number, offset + done), piece], 'data');
+      } catch (error) {
+        if (done === 0) throw error;
+        break;
+      }
+      overlay.write(offset + done, piece.length, position);
+      done += piece.length;
+    }
+    this.#noteUnsnapshotted(inode);
+    return done;
+  }
+
+  truncate(inode: Inode, sizeBytes: number): void {
+    const overlay = this.#overlayOf(inode);
+    this.#append(kinds.truncate, { i: inode.number, size: sizeBytes } satisfies records.TruncateRecord);
+    overlay.truncate(sizeBytes);
+    this.#noteUnsnapshotted(inode);
+  }
+
+  /** The content as of now is one generation, to be uploaded. Durable after the next sync. */
+  snapshot(inode: Inode): void {
+    const { content } = inode;
+    assert(content?.overlay !== undefined, 'a file with an overlay');
+    const record: records.SnapshotRecord = {
+      i: inode.number,
+      g: content.generation + 1,
+      mt: pair(inode.modified),
+      ct: pair(inode.changed),
+    };
+    this.#append(kinds.snapshot, record);
+    this.#applySnapshot(inode, record.g);
+  }
+
+  /** The shares of a generation are on the grid. Returns true if nothing newer is waiting. */
+  uploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap): boolean {
+    this.#append(kinds.uploaded, { i: inode.number, g: generation, cap: serializeCap(cap) } satisfies records.UploadedRecord);
+    return this.#applyUploaded(inode, generation, cap);
+  }
+
+  /** Bytes of a file that has no name any more and no handle: nobody will ask for them. */
+  dropContent(inode: Inode): void {
+    const { content } = inode;
+    if (content === undefined) return;
+    content.snapshot?.release();
+    content.overlay?.clear();
+    content.snapshot = undefined;
+    content.overlay = undefined;
+    this.#tree.dirtyFiles.delete(inode);
+  }
+
+  // names
+
+  names(changes: readonly NameChange[]): void {
+    for (const { directory, child } of changes) {
+      if (!directory.journaled) this.describeDirectory(directory);
+      if (child !== undefined && !child.journaled) this.describe(child);
+    }
+    const change = this.#tree.nextChange();
+    const encoded = changes.map(({ directory, name, child, expected, displaced }) => ({
+      d: directory.inode.number,
+      n: name,
+      i: child?.number ?? null,
+      e: expected === undefined ? null : records.toBase64(expected),
+      w: displaced?.number ?? null,
+    }));
+    this.#append(kinds.names, { t: change, c: encoded } satisfies records.NamesRecord);
+    this.#tree.applyNames(changes, change, this.#clock.monotonicMs());
+  }
+
+  // directories
+
+  /** The key pair is spoken for: it is never used for anything else. Durable before a share is sent: the caller syncs. */
+  directoryKey(directory: Directory, privateKeyDer: Uint8Array, publicKeyDer: Uint8Array): void {
+    if (!directory.journaled) this.describeDirectory(directory);
+    const record: records.DirectoryKeyRecord = {
+      i: directory.inode.number,
+      private: records.toBase64(privateKeyDer),
+      public: records.toBase64(publicKeyDer),
+    };
+    this.#append(kinds.directoryKey, record);
+    this.#applyDirectoryKey(directory, privateKeyDer, publicKeyDer);
+  }
+
+  /** An attempt is about to be sent. Durable before that: the caller syncs. */
+  attempt(directory: Directory, open: OpenAttempt): void {
+    if (!directory.journaled) this.describeDirectory(directory);
+    this.#appendAttempt(directory, open);
+    this.#applyAttempt(directory, open);
+  }
+
+  /** A version stands; all attempts before it are closed by it. */
+  proven(directory: Directory, version: SdmfCheckstring, names: readonly AttemptedName[]): void {
+    const record: records.ProvenRecord = {
+      i: directory.inode.number,
+      version: versionKey(version),
+      names: encodeNames(names),
+    };
+    this.#append(kinds.proven, record);
+    this.#applyProven(directory, version, names);
+  }
+
+  // replay and checkpoint
+
+  /** From now on changes are written, not read. */
+  finishReplay(): void {
+    this.#isReplaying = false;
+  }
+
+  replay(record: LogRecord): void {
+    const { kind, payload, position } = record;
+    switch (kind) {
+      case kinds.write:
+        return this.#replayWrite(payload, position);
+      case kinds.inode:
+        return this.#replayInode(records.decodeJson(payload));
+      case kinds.content:
+        return this.#replayContent(records.decodeJson(payload));
+      case kinds.truncate: {
+        const { i, size } = records.decodeJson<records.TruncateRecord>(payload);
+        const inode = this.#tree.inode(i);
+        this.#overlayOf(inode).truncate(size);
+        return this.#noteUnsnapshotted(inode);
+      }
+      case kinds.snapshot: {
+        const { i, g, mt, ct } = records.decodeJson<records.SnapshotRecord>(payload);
+        const inode = this.#tree.inode(i);
+        inode.modified = timestamp(mt);
+        inode.changed = timestamp(ct);
+        return this.#applySnapshot(inode, g);
+      }
+      case kinds.names:
+        return this.#replayNames(records.decodeJson(payload));
+      case kinds.directory:
+        return this.#replayDirectory(records.decodeJson(payload));
+      case kinds.directoryKey: {
+        const key = records.decodeJson<records.DirectoryKeyRecord>(payload);
+        const directory = this.#tree.directory(key.i);
+        return this.#applyDirectoryKey(directory, records.fromBase64(key.private), records.fromBase64(key.public));
+      }
+      case kinds.uploaded: {
+        const { i, g, cap } = records.decodeJson<records.UploadedRecord>(payload);
+        this.#applyUploaded(this.#tree.inode(i), g, parseKnownCap(cap) as ChkReadCap | LitCap);
+        return;
+      }
+      case kinds.attemptPart:
+      case kinds.overlayPart:
+        return this.#parts.add(payload);
+      case kinds.attempt:
+        return this.#replayAttempt(records.decodeJson(payload));
+      case kinds.proven: {
+        const { i, version, names } = records.decodeJson<records.ProvenRecord>(payload);
+        return this.#applyProven(this.#tree.directory(i), parseVersion(version), decodeNames(names));
+      }
+      case kinds.overlay:
+        return this.#replayOverlay(records.decodeJson(payload));
+      default:
+        throw new TahoeError(`journal record of unknown kind ${kind}`, { kind: 'corrupt', op: 'journal.replay' });
+    }
+  }
+
+  /** Writes everything that is pending at the head of the log, so that what is behind it can be recycled. */
+  async checkpoint(): Promise<void> {
+    let expectedBytes = 1024 * (this.#tree.inodes.size + 1);
+    for (const { attempts } of this.#tree.pending) for (const { attempt } of attempts) expectedBytes += attempt.content.length;
+    await this.#log.checkpoint(() => this.#appendEverything(), expectedBytes);
+  }
+
+  #appendEverything(): void {
+    const tree = this.#tree;
+    for (const inode of tree.inodes.values()) {
+      inode.journaled = false;
+      if (inode.directory !== undefined) inode.directory.journaled = false;
+    }
+    const files = new Set(tree.dirtyFiles);
+    for (const directory of tree.pending) {
+      this.describeDirectory(directory);
+      for (const { child, displaced } of directory.dirty.values()) {
+        for (const inode of [child, displaced]) {
+          if (inode === undefined || inode.journaled) continue;
+          this.describe(inode);
+          if (inode.content?.overlay !== undefined) files.add(inode);
+        }
+      }
+    }
+    for (const inode of files) this.#appendContent(inode);
+    for (const directory of tree.pending) this.#appendPending(directory);
+  }
+
+  #appendContent(inode: Inode): void {
+    const { content } = inode;
+    if (content?.overlay === undefined) return;
+    if (!inode.journaled) this.describe(inode);
+    this.#beginContent(inode);
+    const { generation: g, hasUnsnapshotted: unsnapshotted } = content;
+    const appendExtents = (which: 'overlay' | 'snapshot', extents: OverlayView) => {
+      const pieces = serializeOverlay(extents, records.PART_BYTES);
+      const parts = this.#appendParts(kinds.overlayPart, inode.number, pieces);
+      this.#append(kinds.overlay, { i: inode.number, which, parts, g, unsnapshotted } satisfies records.OverlayRecord);
+    };
+    if (content.snapshot !== undefined) appendExtents('snapshot', content.snapshot);
+    appendExtents('overlay', content.overlay);
+    if (content.uploaded !== undefined) {
+      const { generation, cap } = content.uploaded;
+      this.#append(kinds.uploaded, { i: inode.number, g: generation, cap: serializeCap(cap) } satisfies records.UploadedRecord);
+    }
+  }
+
+  #appendPending(directory: Directory): void {
+    const byChange = [...directory.dirty.values()].sort((a, b) => a.change - b.change);
+    for (const dirty of byChange) this.#append(kinds.names, checkpointedName(directory, dirty));
+    for (const open of directory.attempts) this.#appendAttempt(directory, open);
+  }
+
+  #appendAttempt(directory: Directory, { attempt, names }: OpenAttempt): void {
+    const pieces: Uint8Array[] = [];
+    for (let offset = 0; offset < attempt.content.length; offset += records.PART_BYTES) {
+      pieces.push(attempt.content.subarray(offset, offset + records.PART_BYTES));
+    }
+    const parts = this.#appendParts(kinds.attemptPart, directory.inode.number, pieces);
+    const record: records.AttemptRecord = {
+      i: directory.inode.number,
+      version: attempt.key,
+      base: attempt.base === undefined ? null : versionKey(attempt.base),
+      lineage: attempt.lineage,
+      names: encodeNames(names),
+      parts,
+    };
+    this.#append(kinds.attempt, record);
+  }
+
+  #appendParts(kind: number, inode: number, pieces: readonly Uint8Array[]): number {
+    pieces.forEach((piece, part) => {
+      this.#log.append(kind, [records.encodePartHeader(inode, part), piece], 'drain');
+    });
+    return pieces.length;
+  }
+
+  #append(kind: number, record: object): LogPosition {
+    this.#isSyncDue = true;
+    return this.#log.append(kind, [records.encodeJson(record)], 'drain');
+  }
+
+  #beginContent(inode: Inode): void {
+    this.#append(kinds.content, { i: inode.number, base: serializeCap(inode.content!.base) } satisfies records.ContentRecord);
+  }
+
+  /** The overlay of a file that is being changed, begun if there is none. */
+  #overlayOf(inode: Inode): Overlay {
+    const { content } = inode;
+    assert(content !== undefined, 'a regular file');
+    if (content.overlay === undefined) {
+      if (!inode.journaled) this.describe(inode);
+      else if (!this.#isReplaying) this.#beginContent(inode);
+      this.#startOverlay(inode);
+    }
+    return content.overlay!;
+  }
+
+  #startOverlay(inode: Inode): void {
+    const content = inode.content!;
+    content.overlay = new Overlay(this.#log, content.sizeBytes);
+    content.generation = 0;
+    content.uploaded = undefined;
+    content.failure = undefined;
+    content.dirtySinceMs = this.#clock.monotonicMs();
+    this.#tree.dirtyFiles.add(inode);
+  }
+
+  #noteUnsnapshotted(inode: Inode): void {
+    inode.content!.hasUnsnapshotted = true;
+    inode.content!.contentNumber++;
+  }
+
+  #applySnapshot(inode: Inode, generation: number): void {
+    const content = inode.content!;
+    content.snapshot?.release();
+    content.snapshot = content.overlay!.snapshot();
+    content.generation = generation;
+    content.hasUnsnapshotted = false;
+    content.failure = undefined;
+  }
+
+  #applyUploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap): boolean {
+    const { content } = inode;
+    if (content?.overlay === undefined || generation > content.generation) return false;
+    if (generation < content.generation || content.hasUnsnapshotted) {
+      content.uploaded = { generation, cap };
+      return false;
+    }
+    content.base = cap;
+    content.uploaded = undefined;
+    content.dirtySinceMs = undefined;
+    this.dropContent(inode);
+    return true;
+  }
+
+  #applyDirectoryKey(directory: Directory, privateKeyDer: Uint8Array, publicKeyDer: Uint8Array): void {
+    const slot = newSlot(privateKeyDer, publicKeyDer);
+    this.#tree.setDirectoryCap(directory, { type: 'directory', inner: slot.cap });
+    directory.signing = slot.signing;
+  }
+
+  #applyAttempt(directory: Directory, open: OpenAttempt): void {
+    directory.attempts.push(open);
+    for (const { name, entry } of open.names) directory.dirty.get(name)?.carried.push(entry);
+    this.#tree.notePending(directory);
+  }
+
+  #applyProven(directory: Directory, version: SdmfCheckstring, names: readonly AttemptedName[]): void {
+    directory.attempts.length = 0;
+    directory.proven = version;
+    this.#tree.applyProven(directory, names);
+  }
+
+  #replayWrite(payload: Uint8Array, position: LogPosition): void {
+    const { inode: number, offset, length } = records.decodeWriteHeader(payload);
+    const inode = this.#tree.inode(number);
+    this.#overlayOf(inode).write(offset, length, position);
+    this.#noteUnsnapshotted(inode);
+  }
+
+  #replayInode(record: records.InodeRecord): void {
+    const inode = this.#tree.inodes.get(record.i) ?? this.#tree.addInode(record.i as InodeNumber, record.k);
+    inode.journaled = true;
+    inode.mode = record.m;
+    inode.uid = record.u;
+    inode.gid = record.g;
+    inode.rdev = record.r;
+    inode.modified = timestamp(record.mt);
+    inode.accessed = timestamp(record.at);
+    inode.changed = timestamp(record.ct);
+    inode.symlinkTarget = record.t;
+    inode.extended = new Map(Object.entries(record.x).map(([name, value]) => [name, records.fromBase64(value)]));
+    inode.displayName = record.n ?? undefined;
+    inode.metadata = record.md === null ? undefined : parseMetadata(records.fromBase64(record.md));
+    if (record.o !== null) {
+      inode.other = childCapOf({ writeCap: record.o.w, readCap: record.o.r }, { deepImmutable: false });
+    }
+  }
+
+  #replayContent({ i, base }: records.ContentRecord): void {
+    const inode = this.#tree.inode(i);
+    this.dropContent(inode);
+    const cap = parseKnownCap(base) as ChkReadCap | LitCap;
+    if (inode.content === undefined) this.#tree.addContent(inode, cap);
+    else inode.content.base = cap;
+    inode.content!.hasUnsnapshotted = false;
+    inode.content!.generation = 0;
+  }
+
+  #replayNames({ t, c }: records.NamesRecord): void {
+    const changes = c.map(({ d, n, i, e, w }): NameChange => {
+      const directory = this.#tree.directory(d);
+      const displaced = w === null ? undefined : this.#tree.inodes.get(w);
+      if (displaced !== undefined) displaced.provenPlace ??= { directory, name: n };
+      const child = i === null ? undefined : this.#tree.inode(i);
+      return { directory, name: n, child, expected: e === null ? undefined : records.fromBase64(e), displaced };
+    });
+    this.#tree.sawChange(t);
+    for (const [index, { directory, name }] of changes.entries()) {
+      const carried = c[index]!.a;
+      if (carried === undefined) continue;
+      // a checkpointed name may be an absence that only its attempts make worth keeping
+      this.#tree.restoreCarried(changes[index]!, carried.map(decodeEntry), this.#clock.monotonicMs());
+      assert(directory.dirty.has(name), 'a restored name');
+    }
+    this.#tree.applyNames(changes, t, this.#clock.monotonicMs());
+  }
+
+  #replayDirectory(record: records.DirectoryRecord): void {
+    const inode = this.#tree.inode(record.i);
+    const cap = record.cap === null ? undefined : (parseKnownCap(record.cap) as DirectoryCap);
+    const directory = inode.directory ?? this.#tree.addDirectory(inode, cap, this.#clock.monotonicMs());
+    if (cap !== undefined) this.#tree.setDirectoryCap(directory, cap);
+    directory.journaled = true;
+    directory.isBorn = record.born;
+    directory.isRoot ||= record.root;
+    directory.proven = record.proven === null ? undefined : parseVersion(record.proven);
+    const parent = record.parent === null ? undefined : this.#tree.inodes.get(record.parent.d)?.directory;
+    if (parent !== undefined && inode.place === undefined) {
+      inode.place = { directory: parent, name: record.parent!.n };
+      inode.provenPlace ??= inode.place;
+      if (!parent.dirty.has(record.parent!.n)) parent.clean.set(record.parent!.n, inode);
+    }
+    this.#tree.notePending(directory);
+  }
+
+  #replayAttempt(record: records.AttemptRecord): void {
+    const content = concatBytes(this.#parts.take(record.i, record.parts));
+    const attempt = {
+      version: parseVersion(record.version),
+      key: record.version,
+      base: record.base === null ? undefined : parseVersion(record.base),
+      lineage: record.lineage,
+      content,
+    };
+    this.#applyAttempt(this.#tree.directory(record.i), { attempt, names: decodeNames(record.names) });
+  }
+
+  #replayOverlay(record: records.OverlayRecord): void {
+    const inode = this.#tree.inode(record.i);
+    const content = inode.content!;
+    const extents = Overlay.restore(this.#log, parseOverlay(this.#parts.take(record.i, record.parts)));
+    if (record.which === 'snapshot') {
+      this.#startOverlay(inode);
+      content.overlay = extents;
+      this.#applySnapshot(inode, record.g);
+      return;
+    }
+    if (content.overlay === undefined) this.#startOverlay(inode);
+    content.overlay!.clear();
+    content.overlay = extents;
+    content.generation = record.g;
+    content.hasUnsnapshotted = record.unsnapshotted;
+  }
+}
+
+function inodeRecord(inode: Inode): records.InodeRecord {
+  const slots = inode.other === undefined ? undefined : childSlotsOf(inode.other, { deepImmutable: false });
+  return {
+    i: inode.number,
+    k: inode.kind,
+    m: inode.mode,
+    u: inode.uid,
+    g: inode.gid,
+    r: inode.rdev,
+    mt: pair(inode.modified),
+    at: pair(inode.accessed),
+    ct: pair(inode.changed),
+    t: inode.symlinkTarget,
+    x: Object.fromEntries([...inode.extended].map(([name, value]) => [name, records.toBase64(value)])),
+    n: inode.displayName ?? null,
+    md: inode.metadata === undefined ? null : records.toBase64(formatJson(inode.metadata)),
+    o: slots === undefined ? null : { w: slots.writeCap, r: slots.readCap },
+  };
+}
+
+function directoryRecord(directory: Directory): records.DirectoryRecord {
+  const { inode, cap, isBorn, proven, isRoot } = directory;
+  const place = inode.place;
+  return {
+    i: inode.number,
+    cap: cap === undefined ? null : serializeCap(cap),
+    born: isBorn,
+    proven: proven === undefined ? null : versionKey(proven),
+    parent:
+      place !== undefined && isProvenAt(inode, place.directory, place.name)
+        ? { d: place.directory.inode.number, n: place.name }
+        : null,
+    root: isRoot,
+  };
+}
+
+function checkpointedName(directory: Directory, dirty: DirtyName): records.NamesRecord {
+  return {
+    t: dirty.change,
+    c: [
+      {
+        d: directory.inode.number,
+        n: dirty.name,
+        i: dirty.child?.number ?? null,
+        e: encodeEntry(dirty.expected),
+        w: dirty.displaced?.number ?? null,
+        a: dirty.carried.map(encodeEntry),
+      },
+    ],
+  };
+}
+
+function encodeNames(names: readonly AttemptedName[]): records.ProvenRecord['names'] {
+  return names.map(({ name, change, entry }) => [name, change, encodeEntry(entry)]);
+}
+
+function decodeNames(names: records.ProvenRecord['names']): AttemptedName[] {
+  return names.map(([name, change, entry]) => ({ name, change, entry: decodeEntry(entry) }));
+}
+
+function encodeEntry(entry: Uint8Array | undefined): string | null {
+  return entry === undefined ? null : records.toBase64(entry);
+}
+
+function decodeEntry(text: string | null): Uint8Array | undefined {
+  return text === null ? undefined : records.fromBase64(text);
+}
+
+function parseVersion(key: string): SdmfCheckstring {
+  return parseSdmfCheckstring(fromHex(key));
+}
+
+function pair({ seconds, nanoseconds }: Timestamp): readonly [number, number] {
+  return [seconds, nanoseconds];
+}
+
+function timestamp([seconds, nanoseconds]: readonly [number, number]): Timestamp {
+  return { seconds, nanoseconds };
+}

@@ -1,0 +1,295 @@
+/**
+ * Directories as they stand on the grid, brought here and kept fresh, and the inodes of their entries. Answers come from
+ * the proven contents with this node's own changes over them.
+ */
+import { type DirectoryCap, isDirectory, isReadable, parseKnownCap, serializeCap, verifyCapOf } from '../caps/cap.js';
+import { sha256 } from '../crypto/hashes.js';
+import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
+import { bytesEqual, concatBytes, encodeUtf8, readU64, toHex } from '../encoding/bytes.js';
+import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import { compareVersions } from '../mutable/lineage.js';
+import { isCurrent, readSlot } from '../mutable/read-slot.js';
+import { parseSdmfCheckstring, type SdmfCheckstring, sdmfCheckstringLength, serializeSdmfCheckstring } from '../share-layout/sdmf-share.js';
+import type { VfsCore } from './core.js';
+import { applyEntry, type EntryFacts, readEntry } from './entry-codec.js';
+import type { Directory, Inode } from './inode.js';
+import { isProvenAt } from './tree.js';
+import { entryKey } from './names.js';
+import type { InodeNumber } from './vfs.js';
+
+/** Inode numbers fit into a JavaScript number. */
+const INODE_BITS = 2 ** 53;
+/** After a check that could not be made the next one is due this soon. */
+const RECHECK_MS = 1000;
+
+export class Namespace {
+  readonly #core: VfsCore;
+
+  constructor(core: VfsCore) {
+    this.#core = core;
+  }
+
+  /** See Vfs.openRoot. */
+  async openRoot(capText: string): Promise<Directory> {
+    const cap = parseKnownCap(capText);
+    if (!isDirectory(cap) || !isReadable(cap)) {
+      throw new TahoeError('not the capability of a directory that can be read', { kind: 'not-a-directory', op: 'vfs.open-root' });
+    }
+    const known = this.#core.tree.findDirectory(cap);
+    if (known !== undefined) {
+      known.isRoot = true;
+      await this.load(known);
+      return known;
+    }
+    const inode = this.#core.tree.addInode(this.#freeNumber(undefined, rootSeed(cap)), 'directory');
+    inode.mode = 0o755;
+    inode.uid = this.#core.settings.defaultUid;
+    inode.gid = this.#core.settings.defaultGid;
+    const directory = this.#core.tree.addDirectory(inode, cap, this.#core.platform.clock.monotonicMs());
+    directory.isRoot = true;
+    try {
+      await this.load(directory);
+    } catch (error) {
+      this.#core.tree.forgetDirectory(directory);
+      throw error;
+    }
+    return directory;
+  }
+
+  /** Makes the contents available, not older than the freshness time unless the grid cannot be asked. */
+  async load(directory: Directory): Promise<void> {
+    if (!this.isLoadDue(directory)) return;
+    directory.loading ??= this.#refresh(directory).finally(() => {
+      directory.loading = undefined;
+    });
+    await directory.loading;
+  }
+
+  isLoadDue(directory: Directory): boolean {
+    if (!directory.isBorn) {
+      directory.base ??= { version: undefined, entries: new Map(), sizeBytes: 0 };
+      return false;
+    }
+    if (directory.base === undefined) return true;
+    // while it is being published the publisher looks at it, and an immutable one never changes
+    if (directory.keys === undefined || directory.attempts.length > 0) return false;
+    return this.#core.platform.clock.monotonicMs() - directory.checkedAtMs > this.#core.settings.freshnessMs;
+  }
+
+  /** What the view has under a name. The directory must have been loaded. */
+  child(directory: Directory, name: string): Inode | undefined {
+    const key = entryKey(name);
+    const known = this.#core.tree.known(directory, key);
+    if (known !== 'unknown') return known;
+    return this.#inodeOf(directory, directory.base!.entries.get(key)!);
+  }
+
+  /** All of the view. The directory must have been loaded. */
+  children(directory: Directory): [string, Inode][] {
+    const found: [string, Inode][] = [];
+    for (const entry of directory.base!.entries.values()) {
+      if (directory.dirty.has(entry.name)) continue;
+      const inode = directory.clean.get(entry.name) ?? this.#inodeOf(directory, entry);
+      found.push([inode.displayName ?? entry.name, inode]);
+    }
+    for (const { name, child } of directory.dirty.values()) {
+      if (child !== undefined) found.push([child.displayName ?? name, child]);
+    }
+    return found;
+  }
+
+  isEmpty(directory: Directory): boolean {
+    for (const { child } of directory.dirty.values()) if (child !== undefined) return false;
+    for (const name of directory.base!.entries.keys()) if (!directory.dirty.has(name)) return false;
+    return true;
+  }
+
+  /** A number for a new inode. */
+  newNumber(): InodeNumber {
+    for (;;) {
+      const number = toInodeNumber(this.#core.platform.entropy.bytes(8));
+      if (!this.#core.tree.inodes.has(number)) return number;
+    }
+  }
+
+  /**
+   * Takes over contents read from the grid or just proven. Inodes of entries that somebody else changed follow; names
+   * that are dirty here keep this node's view.
+   */
+  adopt(directory: Directory, version: SdmfCheckstring | undefined, content: Uint8Array): void {
+    const deepImmutable = directory.keys === undefined;
+    const entries = parseDirectory(content, { deepImmutable });
+    const before = directory.base?.entries;
+    directory.base = { version, entries, sizeBytes: content.length };
+    directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
+    for (const [name, inode] of directory.clean) {
+      const entry = entries.get(name);
+      if (entry !== undefined && bytesEqual(entry.raw, before?.get(name)?.raw ?? entry.raw)) continue;
+      this.#follow(directory, name, inode, entry);
+    }
+  }
+
+  /** Contents that this node has just published: what its clean inodes already say. */
+  adoptOwn(directory: Directory, version: SdmfCheckstring, entries: ReadonlyMap<string, PackedEntry>, sizeBytes: number): void {
+    directory.base = { version, entries, sizeBytes };
+    directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
+  }
+
+  /** Remembers proven contents for the next start and against rollback. */
+  remember(directory: Directory, version: SdmfCheckstring, content: Uint8Array): void {
+    const { remembered, platform } = this.#core;
+    const key = toHex(directory.keys!.storageIndex);
+    remembered.put(key, concatBytes([serializeSdmfCheckstring(version), content])).catch((error: unknown) => {
+      platform.log.warn('the proven contents of a directory could not be remembered', { error: describeError(error) });
+    });
+  }
+
+  async #refresh(directory: Directory): Promise<void> {
+    const { cap, keys, base } = directory;
+    const { platform, settings } = this.#core;
+    if (keys === undefined) {
+      this.adopt(directory, undefined, await this.#readImmutable(cap!));
+      return;
+    }
+    if (base?.version !== undefined) {
+      const current = await isCurrent(this.#core.slots, keys, base.version, this.#core.quorums);
+      if (current !== false) {
+        const dueInMs = current === true ? settings.freshnessMs : RECHECK_MS;
+        directory.checkedAtMs = platform.clock.monotonicMs() - settings.freshnessMs + dueInMs;
+        return;
+      }
+    }
+    try {
+      await this.#readMutable(directory);
+    } catch (error) {
+      if (base === undefined || !isTahoeError(error, 'unreachable', 'timeout', 'unrecoverable')) throw error;
+      // what is known stays readable while the grid is away
+      directory.checkedAtMs = platform.clock.monotonicMs() - settings.freshnessMs + RECHECK_MS;
+      platform.log.warn('a directory could not be looked at again', { error: describeError(error) });
+    }
+  }
+
+  async #readMutable(directory: Directory): Promise<void> {
+    const keys = directory.keys!;
+    const { slots, quorums, remembered, platform } = this.#core;
+    const memory = parseRemembered(await remembered.get(toHex(keys.storageIndex)));
+    if (directory.proven === undefined && memory !== undefined) directory.proven = memory.version;
+    const read = await readSlot(slots, keys, quorums);
+    const { proven } = directory;
+    const isRolledBack = proven !== undefined && compareVersions(read.version, proven) < 0;
+    if (isRolledBack && memory !== undefined) {
+      directory.problem = { state: 'failed', reason: 'the servers show an older version than the one proven here' };
+      platform.log.error('a directory was rolled back on the servers; the remembered contents are shown', {
+        provenSequence: proven.sequenceNumber,
+        seenSequence: read.version.sequenceNumber,
+      });
+      this.adopt(directory, memory.version, memory.content);
+      return;
+    }
+    this.adopt(directory, read.version, read.content);
+  }
+
+  async #readImmutable(cap: DirectoryCap): Promise<Uint8Array> {
+    const { inner } = cap;
+    if (inner.type !== 'chk' && inner.type !== 'lit') {
+      throw new TahoeError(`directories of type ${inner.type} cannot be read`, { kind: 'unsupported', op: 'vfs.read-directory' });
+    }
+    const file = this.#core.grid.open(inner);
+    return file.read(0, file.sizeBytes);
+  }
+
+  #inodeOf(directory: Directory, entry: PackedEntry): Inode {
+    const facts = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
+    const inode = this.#existing(directory, facts) ?? this.#newInode(directory, entry.name, facts);
+    directory.clean.set(entry.name, inode);
+    inode.place ??= { directory, name: entry.name };
+    if (isSamePlace(inode, directory, entry.name)) inode.provenPlace ??= { directory, name: entry.name };
+    return inode;
+  }
+
+  /** A directory may be known already, reached from elsewhere. */
+  #existing(directory: Directory, { child }: EntryFacts): Inode | undefined {
+    if (child.type !== 'known' || !isDirectory(child.cap)) return undefined;
+    const known = this.#core.tree.findDirectory(child.cap);
+    // a directory inside itself would make a loop for everybody who walks the tree
+    if (known === directory) throw new TahoeError('a directory that contains itself', { kind: 'corrupt', op: 'vfs.lookup' });
+    return known?.inode;
+  }
+
+  #newInode(directory: Directory, name: string, facts: EntryFacts): Inode {
+    const { tree, settings } = this.#core;
+    const number = this.#freeNumber(facts.inodeNumber, `${directory.inode.number}/${name}`);
+    const inode = tree.addInode(number, facts.kind);
+    applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
+    const { child } = facts;
+    if (child.type === 'known' && isDirectory(child.cap)) tree.addDirectory(inode, child.cap, this.#core.platform.clock.monotonicMs());
+    else if (child.type === 'known' && (child.cap.type === 'chk' || child.cap.type === 'lit')) {
+      if (facts.kind === 'file') tree.addContent(inode, child.cap);
+    } else inode.other = child;
+    return inode;
+  }
+
+  /** Somebody else changed or removed the entry of a clean name. */
+  #follow(directory: Directory, name: string, inode: Inode, entry: PackedEntry | undefined): void {
+    const { settings, notify, tree } = this.#core;
+    const facts = entry === undefined ? undefined : readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
+    const isSame = facts !== undefined && facts.kind === inode.kind && isSameObject(inode, facts);
+    if (isSame) {
+      applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
+      const { child } = facts;
+      if (inode.content !== undefined && child.type === 'known' && (child.cap.type === 'chk' || child.cap.type === 'lit')) {
+        if (inode.content.overlay === undefined) inode.content.base = child.cap;
+        inode.content.contentNumber++;
+        notify({ what: 'content', inode: inode.number });
+      }
+      notify({ what: 'attributes', inode: inode.number });
+      return;
+    }
+    directory.clean.delete(name);
+    if (isSamePlace(inode, directory, name)) inode.place = undefined;
+    if (isProvenAt(inode, directory, name)) inode.provenPlace = undefined;
+    tree.dropIfUnused(inode);
+    notify({ what: 'entry', parent: directory.inode.number, name });
+  }
+
+  #freeNumber(wanted: number | undefined, seed: string): InodeNumber {
+    const { inodes } = this.#core.tree;
+    const isUsable = wanted !== undefined && Number.isSafeInteger(wanted) && wanted > 1 && !inodes.has(wanted);
+    if (isUsable) return wanted as InodeNumber;
+    for (let salt = 0; ; salt++) {
+      const number = toInodeNumber(sha256(encodeUtf8(`tahoe-ts inode ${salt} ${seed}`)));
+      if (!inodes.has(number)) return number;
+    }
+  }
+}
+
+function isSamePlace(inode: Inode, directory: Directory, name: string): boolean {
+  return inode.place?.directory === directory && inode.place.name === name;
+}
+
+/** The same inode with other attributes or contents, or something else under the same name. */
+function isSameObject(inode: Inode, facts: EntryFacts): boolean {
+  if (inode.directory !== undefined) {
+    return facts.child.type === 'known' && inode.directory.cap !== undefined && serializeCap(facts.child.cap) === serializeCap(inode.directory.cap);
+  }
+  return facts.inodeNumber === inode.number;
+}
+
+function toInodeNumber(bytes: Uint8Array): InodeNumber {
+  const masked = bytes.slice(0, 8);
+  masked[0] = 0;
+  masked[1]! &= 0x1f;
+  // 0 and 1 have meanings of their own in the kernel
+  return Math.max(2, readU64(masked, 0) % INODE_BITS) as InodeNumber;
+}
+
+/** The same for the write and the read capability of a directory. */
+function rootSeed(cap: DirectoryCap): string {
+  const verifyCap = verifyCapOf(cap);
+  return serializeCap(verifyCap ?? cap);
+}
+
+function parseRemembered(bytes: Uint8Array | undefined): { version: SdmfCheckstring; content: Uint8Array } | undefined {
+  if (bytes === undefined) return undefined;
+  return { version: parseSdmfCheckstring(bytes), content: bytes.subarray(sdmfCheckstringLength) };
+}

@@ -1,0 +1,214 @@
+/**
+ * The tree as this node sees it, and the rules by which it changes. Every change here is made twice in the life of the
+ * node: when an operation is accepted, and when the journal is replayed. So nothing here asks the grid, the disk or the
+ * clock; ledger.ts writes the records and calls the same functions.
+ */
+import { type DirectoryCap, isWriteable, serializeCap } from '../caps/cap.js';
+import type { SdmfReadCap, SdmfWriteCap } from '../caps/cap.js';
+import { slotKeysOf } from '../mutable/slot-keys.js';
+import { toHex } from '../encoding/bytes.js';
+import { assert, TahoeError } from '../errors/tahoe-error.js';
+import { Directory, type DirtyName, FileContent, Inode } from './inode.js';
+import type { FileKind, InodeNumber } from './vfs.js';
+
+export interface NameChange {
+  readonly directory: Directory;
+  readonly name: string;
+  /** What stands under the name from now on; undefined: nothing. */
+  readonly child: Inode | undefined;
+  /** What stood there on the grid, for a name that was clean until now. */
+  readonly expected: Uint8Array | undefined;
+  readonly displaced: Inode | undefined;
+}
+
+export class Tree {
+  readonly inodes = new Map<number, Inode>();
+  /** By directory capability for reading; the same directory is one object however it is reached. */
+  readonly #directories = new Map<string, Directory>();
+  /** Directories that have something to publish. */
+  readonly pending = new Set<Directory>();
+  /** Files that have bytes which are not proven on the grid. */
+  readonly dirtyFiles = new Set<Inode>();
+  #changes = 0;
+
+  inode(number: number): Inode {
+    const inode = this.inodes.get(number);
+    if (inode === undefined) throw new TahoeError('no such inode', { kind: 'stale', op: 'vfs.inode', subject: `${number}` });
+    return inode;
+  }
+
+  directory(number: number): Directory {
+    const { directory } = this.inode(number);
+    if (directory === undefined) throw new TahoeError('not a directory', { kind: 'not-a-directory', op: 'vfs.directory' });
+    return directory;
+  }
+
+  nextChange(): number {
+    return ++this.#changes;
+  }
+
+  /** Replay has seen this number. */
+  sawChange(change: number): void {
+    this.#changes = Math.max(this.#changes, change);
+  }
+
+  addInode(number: InodeNumber, kind: FileKind): Inode {
+    assert(!this.inodes.has(number), 'a fresh inode number');
+    const inode = new Inode(number, kind);
+    this.inodes.set(number, inode);
+    return inode;
+  }
+
+  /** A new regular file, empty, or one over a known content. */
+  addContent(inode: Inode, base: FileContent['base']): FileContent {
+    inode.content = new FileContent(base);
+    return inode.content;
+  }
+
+  /** `cap` undefined: a new one, which has no key yet. `nowMs`: monotonic. */
+  addDirectory(inode: Inode, cap: DirectoryCap | undefined, nowMs: number): Directory {
+    const directory = new Directory(inode, cap !== undefined, nowMs);
+    inode.directory = directory;
+    if (cap !== undefined) this.setDirectoryCap(directory, cap);
+    else this.pending.add(directory);
+    return directory;
+  }
+
+  setDirectoryCap(directory: Directory, cap: DirectoryCap): void {
+    directory.cap = cap;
+    const { inner } = cap;
+    if (inner.type === 'sdmf-write' || inner.type === 'sdmf-read') {
+      directory.keys = slotKeysOf(inner as SdmfWriteCap | SdmfReadCap);
+    }
+    this.#directories.set(directoryKey(cap), directory);
+  }
+
+  /** The directory of this capability if it is known; a stronger capability for it is taken over. */
+  findDirectory(cap: DirectoryCap): Directory | undefined {
+    const directory = this.#directories.get(directoryKey(cap));
+    if (directory?.cap !== undefined && isWriteable(cap) && !isWriteable(directory.cap)) this.setDirectoryCap(directory, cap);
+    return directory;
+  }
+
+  /** A directory that turned out not to be readable. */
+  forgetDirectory(directory: Directory): void {
+    if (directory.cap !== undefined) this.#directories.delete(directoryKey(directory.cap));
+    this.inodes.delete(directory.inode.number);
+  }
+
+  /** What the view has under a name that is dirty or has been looked at; `unknown` if only the base can tell. */
+  known(directory: Directory, name: string): Inode | undefined | 'unknown' {
+    const dirty = directory.dirty.get(name);
+    if (dirty !== undefined) return dirty.child;
+    return directory.clean.get(name) ?? (directory.base?.entries.has(name) === false ? undefined : 'unknown');
+  }
+
+  /** One accepted operation on names; all of its changes go into the same attempt or wait together. */
+  applyNames(changes: readonly NameChange[], change: number, nowMs: number): void {
+    for (const { directory, name } of changes) {
+      const before = directory.dirty.get(name)?.child ?? directory.clean.get(name);
+      if (before?.place?.directory === directory && before.place.name === name) before.place = undefined;
+    }
+    for (const each of changes) this.#applyName(each, change, nowMs);
+  }
+
+  #applyName({ directory, name, child, expected, displaced }: NameChange, change: number, nowMs: number): void {
+    let dirty = directory.dirty.get(name);
+    if (dirty === undefined) {
+      dirty = newDirtyName(name, expected, displaced, nowMs);
+      directory.dirty.set(name, dirty);
+    }
+    dirty.child = child;
+    dirty.change = change;
+    dirty.lastMs = nowMs;
+    directory.clean.delete(name);
+    if (child !== undefined) child.place = { directory, name };
+    // created and removed before anything of it was sent: as if it had never been
+    if (child === undefined && dirty.expected === undefined && dirty.carried.length === 0) directory.dirty.delete(name);
+    this.notePending(directory);
+  }
+
+  /** Replay: a name that attempts carry, before it is applied like any other. */
+  restoreCarried({ directory, name, expected, displaced }: NameChange, carried: (Uint8Array | undefined)[], nowMs: number): void {
+    const dirty = directory.dirty.get(name) ?? newDirtyName(name, expected, displaced, nowMs);
+    dirty.carried = carried;
+    directory.dirty.set(name, dirty);
+  }
+
+  /** The names of an attempt are on the grid as it says. */
+  applyProven(directory: Directory, names: readonly { name: string; change: number; entry: Uint8Array | undefined }[]): void {
+    for (const { name, change, entry } of names) {
+      const dirty = directory.dirty.get(name);
+      if (dirty === undefined) continue;
+      if (dirty.change !== change) {
+        dirty.expected = entry;
+        dirty.carried = [];
+        continue;
+      }
+      directory.dirty.delete(name);
+      if (dirty.child !== undefined) {
+        directory.clean.set(name, dirty.child);
+        dirty.child.provenPlace = { directory, name };
+      }
+    }
+    for (const { name } of names) {
+      const { displaced } = directory.dirty.get(name) ?? {};
+      if (displaced !== undefined && !isProvenAt(displaced, directory, name)) directory.dirty.get(name)!.displaced = undefined;
+    }
+    directory.isBorn = true;
+    this.notePending(directory);
+  }
+
+  notePending(directory: Directory): void {
+    if (directory.dirty.size > 0 || !directory.isBorn || directory.attempts.length > 0) this.pending.add(directory);
+    else this.pending.delete(directory);
+  }
+
+  /** Removed from the tree: nothing of it will be published any more. */
+  discardDirectory(directory: Directory): void {
+    for (const dirty of directory.dirty.values()) {
+      if (dirty.child === undefined) continue;
+      dirty.child.place = undefined;
+      if (dirty.child.directory !== undefined) this.discardDirectory(dirty.child.directory);
+    }
+    directory.dirty.clear();
+    directory.attempts.length = 0;
+    this.pending.delete(directory);
+  }
+
+  /** Forgets an inode that nothing refers to any more. */
+  dropIfUnused(inode: Inode): void {
+    const isNeeded = inode.place !== undefined || inode.handles > 0 || inode.remembered > 0 || inode.directory?.isRoot === true;
+    if (isNeeded || this.dirtyFiles.has(inode)) return;
+    this.inodes.delete(inode.number);
+  }
+}
+
+export function isProvenAt(inode: Inode, directory: Directory, name: string): boolean {
+  return inode.provenPlace?.directory === directory && inode.provenPlace.name === name;
+}
+
+function newDirtyName(
+  name: string,
+  expected: Uint8Array | undefined,
+  displaced: Inode | undefined,
+  nowMs: number,
+): DirtyName {
+  return {
+    name,
+    child: undefined,
+    expected,
+    displaced,
+    change: 0,
+    sinceMs: nowMs,
+    lastMs: nowMs,
+    carried: [],
+    conflict: undefined,
+  };
+}
+
+function directoryKey(cap: DirectoryCap): string {
+  const { inner } = cap;
+  if (inner.type === 'sdmf-write' || inner.type === 'sdmf-read') return toHex(slotKeysOf(inner).storageIndex);
+  return serializeCap(cap);
+}
