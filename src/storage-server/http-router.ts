@@ -37,7 +37,8 @@ export function matchRoute(
   url: string,
 ): RouteMatch | { readonly status: 404 } | { readonly status: 405; readonly allow: string } {
   const path = url.split('?', 1)[0] as string;
-  if (!path.startsWith(ROOT)) return { status: 404 };
+  // A colon marks the variable parts of the table above and stands in no real path.
+  if (!path.startsWith(ROOT) || path.includes(':')) return { status: 404 };
   const segments = path.slice(ROOT.length).split('/');
   const storageIndex = segments.length > 1 ? storageIndexOf(segments[1] as string) : undefined;
   const shareNumber = shareNumberOf(segments[2]);

@@ -1,0 +1,176 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import type * as http from 'node:http';
+import * as https from 'node:https';
+import * as net from 'node:net';
+import * as tls from 'node:tls';
+import test, { type ExecutionContext } from 'ava';
+import type { ServerId, StorageIndex, TubId } from '../../../src/encoding/brands.js';
+import { type ErrorKind, TahoeError } from '../../../src/errors/tahoe-error.js';
+import { NodeClock } from '../../../src/node/node-clock.js';
+import { NodeEntropy } from '../../../src/node/node-entropy.js';
+import { HttpsStorageServer } from '../../../src/storage-client/https-storage-server.js';
+import { encodeShareNumbers } from '../../../src/storage-protocol/messages.js';
+import { makeCertificate, spkiHashOf } from '../../../src/storage-server/certificate.js';
+
+const clock = new NodeClock();
+const index = new Uint8Array(16) as StorageIndex;
+const pair = makeCertificate(new NodeEntropy(), Date.UTC(2026, 0, 1));
+const spkiHash = spkiHashOf(new X509Certificate(pair.certificate));
+
+function clientFor(t: ExecutionContext, port: number, pinned = spkiHash): HttpsStorageServer {
+  const client = new HttpsStorageServer({
+    id: 'v0-x' as ServerId,
+    nickname: 'x',
+    permutationSeed: new Uint8Array(0),
+    tubId: new Uint8Array(20) as TubId,
+    nurl: { scheme: 'pb', spkiHash: pinned, host: '127.0.0.1', port, swissnum: 'secretswissnum' },
+    clock,
+  });
+  t.teardown(() => client.close());
+  return client;
+}
+
+/** An HTTPS server that does what the test says. */
+async function startFake(
+  t: ExecutionContext,
+  onRequest: http.RequestListener | undefined,
+): Promise<https.Server & { port: number }> {
+  const server = https.createServer({ cert: pair.certificate, key: pair.privateKey }, onRequest);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return Object.assign(server, { port: (server.address() as net.AddressInfo).port });
+}
+
+async function kindOf(promise: Promise<unknown>): Promise<ErrorKind | 'none'> {
+  try {
+    await promise;
+    return 'none';
+  } catch (error) {
+    if (error instanceof TahoeError) return error.kind;
+    throw error;
+  }
+}
+
+test('a server with another key gets not one byte of a request, on any connection', async (t) => {
+  let received = 0;
+  const server = tls.createServer({ cert: pair.certificate, key: pair.privateKey }, (socket) => {
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+    });
+    socket.on('error', () => socket.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const client = clientFor(t, (server.address() as net.AddressInfo).port, 'A'.repeat(43));
+  const kinds = await Promise.all(Array.from({ length: 20 }, () => kindOf(client.listShares(index))));
+  t.deepEqual(new Set(kinds), new Set(['unreachable']));
+  t.is(await kindOf(client.version()), 'unreachable');
+  t.is(received, 0);
+});
+
+test('a request on a connection that the server closed while idle is sent again, if that does no harm', async (t) => {
+  let requests = 0;
+  const server = await startFake(t, (request, response) => {
+    requests += 1;
+    request.resume();
+    // Every second request finds the connection dead, as when a server's idle limit strikes at that moment.
+    if (requests % 2 === 0) {
+      request.socket.destroy();
+      return;
+    }
+    const body = encodeShareNumbers(new Set([requests]));
+    response.writeHead(200, { 'Content-Type': 'application/cbor', 'Content-Length': body.length }).end(body);
+  });
+  const client = clientFor(t, server.port);
+  t.deepEqual([...(await client.listShares(index))], [1]);
+  t.deepEqual([...(await client.listShares(index))], [3]);
+  const write = { storageIndex: index, shareNumber: 0, offset: 0, parts: [new Uint8Array(1)] };
+  t.is(await kindOf(client.writeShare({ ...write, uploadSecret: new Uint8Array(20) as never })), 'unreachable');
+  t.is(requests, 4);
+});
+
+test('a server that does not answer is kind timeout, at the time asked for', async (t) => {
+  const server = await startFake(t, () => undefined);
+  const client = clientFor(t, server.port);
+  const begin = clock.monotonicMs();
+  t.is(await kindOf(client.listShares(index, { timeoutMs: 150 })), 'timeout');
+  t.true(clock.monotonicMs() - begin < 3000);
+});
+
+test('a server that stops in the middle of an answer is kind timeout', async (t) => {
+  const server = await startFake(t, (_request, response) => {
+    response.writeHead(206, {
+      'Content-Type': 'application/octet-stream',
+      'Content-Range': 'bytes 0-9/*',
+      'Content-Length': 10,
+    });
+    response.write('01234');
+  });
+  const address = { storageIndex: index, shareNumber: 0 };
+  const call = clientFor(t, server.port).readShare(address, { offset: 0, length: 10 }, { timeoutMs: 200 });
+  t.is(await kindOf(call), 'timeout');
+});
+
+test('a call can be cancelled while it waits', async (t) => {
+  const server = await startFake(t, () => undefined);
+  const controller = new AbortController();
+  const call = kindOf(clientFor(t, server.port).listShares(index, { signal: controller.signal }));
+  controller.abort();
+  t.is(await call, 'cancelled');
+});
+
+test('nobody listening is kind unreachable', async (t) => {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  t.is(await kindOf(clientFor(t, port).version()), 'unreachable');
+});
+
+const bytesType = 'application/octet-stream';
+const lies: [string, number, Record<string, string>, string, ErrorKind][] = [
+  ['the whole share', 200, { 'Content-Type': bytesType }, '0123456789', 'protocol'],
+  ['another range', 206, { 'Content-Type': bytesType, 'Content-Range': 'bytes 1-4/*' }, '1234', 'protocol'],
+  ['more than asked for', 206, { 'Content-Type': bytesType, 'Content-Range': 'bytes 0-9/*' }, '0123456789', 'protocol'],
+  ['less than it declares', 206, { 'Content-Type': bytesType, 'Content-Range': 'bytes 0-3/*' }, '012', 'protocol'],
+  ['no range at all', 206, { 'Content-Type': bytesType }, '0123', 'protocol'],
+  ['a page', 206, { 'Content-Type': 'text/html', 'Content-Range': 'bytes 0-3/*' }, '0123', 'protocol'],
+  ['an internal error', 500, {}, 'Processing Failed', 'protocol'],
+  ['a missing share', 404, {}, '', 'not-found'],
+  ['a wrong swissnum', 401, {}, 'Wrong Authorization header', 'permission'],
+];
+for (const [what, status, headers, body, kind] of lies) {
+  test(`a read answered with ${what} is kind ${kind}`, async (t) => {
+    const server = await startFake(t, (_request, response) => {
+      response.writeHead(status, headers).end(body);
+    });
+    const address = { storageIndex: index, shareNumber: 0 };
+    t.is(await kindOf(clientFor(t, server.port).readShare(address, { offset: 0, length: 4 })), kind);
+  });
+}
+
+test('an endless answer is cut off at its limit', async (t) => {
+  let sent = 0;
+  const server = await startFake(t, (_request, response) => {
+    response.writeHead(206, { 'Content-Type': bytesType, 'Content-Range': 'bytes 0-3/*' });
+    const more = () => {
+      while (!response.destroyed && sent < 50_000_000) {
+        sent += 65536;
+        if (!response.write(new Uint8Array(65536))) return;
+      }
+    };
+    response.on('drain', more);
+    more();
+  });
+  const address = { storageIndex: index, shareNumber: 0 };
+  t.is(await kindOf(clientFor(t, server.port).readShare(address, { offset: 0, length: 4 })), 'protocol');
+  t.true(sent < 50_000_000);
+});
