@@ -152,7 +152,7 @@ export class DirectoryPage {
   #at = replyHeaderBytes;
 
   constructor(unique: number, sizeMax: number, plus: boolean) {
-    this.#message = newMessage(unique, sizeMax, 0);
+    this.#message = newMessage(unique, Math.min(sizeMax, writeBytesMax), 0);
     this.#plus = plus;
   }
 
