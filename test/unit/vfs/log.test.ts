@@ -259,3 +259,19 @@ test('callers who sync at the same time share one fdatasync', async (t) => {
   t.true(syncs <= 2, `${syncs}`);
   await log.close();
 });
+
+test('a checkpoint longer than a segment is provided for beforehand and replayed whole', async (t) => {
+  const disk = new CrashFileStore();
+  const log = await freshLog(disk);
+  log.append(9, [], 'drain');
+  const writeAll = () => {
+    for (let index = 0; index < 8; index++) log.append(index, [new Uint8Array(60_000)], 'drain');
+  };
+  await log.checkpoint(writeAll, 8 * 60_000);
+  log.append(8, [], 'drain');
+  await log.close();
+  t.deepEqual(
+    (await replayed(disk)).map((text) => text[0]),
+    ['0', '1', '2', '3', '4', '5', '6', '7', '8'],
+  );
+});
