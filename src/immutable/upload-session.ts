@@ -5,6 +5,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
 import type { Encoding } from './immutable.js';
+import { LinkedController } from './linked-controller.js';
 import { type Holdings, placementOf, type SharePlacement, serversOfHappiness } from './placement.js';
 import { abortGrants, type Selection } from './server-selection.js';
 import { ShareWriter } from './share-writer.js';
@@ -25,16 +26,13 @@ export interface UploadSessionOptions {
 
 export class UploadSession {
   readonly #options: UploadSessionOptions;
-  readonly #stop = new AbortController();
+  readonly #stop: LinkedController;
   readonly #writers = new Map<number, ShareWriter>();
-  readonly #onCallerAbort: () => void;
 
   constructor(options: UploadSessionOptions) {
     this.#options = options;
     const { selection, storageIndex, clock, writeTimeoutMs, signal } = options;
-    this.#onCallerAbort = () => this.#stop.abort(signal.reason);
-    if (signal.aborted) this.#onCallerAbort();
-    signal.addEventListener('abort', this.#onCallerAbort, { once: true });
+    this.#stop = new LinkedController(signal);
     for (const grant of selection.grants) {
       const writer = new ShareWriter({
         grant,
@@ -88,7 +86,7 @@ export class UploadSession {
 
   /** Detaches from the caller's signal. */
   close(): void {
-    this.#options.signal.removeEventListener('abort', this.#onCallerAbort);
+    this.#stop.unlink();
   }
 
   #onLost(lost: ShareWriter, error: TahoeError): void {

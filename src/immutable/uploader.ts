@@ -23,6 +23,7 @@ import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { throwIfCancelled } from './bounded-call.js';
 import { EncodeService } from './encode-service.js';
 import type { Uploader, UploadOptions, UploadResult, UploadSource } from './immutable.js';
+import { LinkedController } from './linked-controller.js';
 import { permuteServers } from './permuted-servers.js';
 import { type Selection, selectServers } from './server-selection.js';
 import { SmallFileEncoder } from './small-file-encoder.js';
@@ -65,9 +66,10 @@ export class GridUploader implements Uploader {
   }
 
   async upload(source: UploadSource, options: UploadOptions): Promise<UploadResult> {
-    const signal = options.signal ?? new AbortController().signal;
-    throwIfCancelled(signal, OP);
+    const stop = new LinkedController(options.signal);
+    const { signal } = stop;
     try {
+      throwIfCancelled(signal, OP);
       if (source.sizeBytes <= MAXIMUM_LITERAL_BYTES) return await uploadLiteral(source, options);
       const { sharesNeeded, sharesTotal, maximumSegmentSize } = options.encoding;
       const parameters = { sizeBytes: source.sizeBytes, sharesNeeded, sharesTotal };
@@ -77,6 +79,8 @@ export class GridUploader implements Uploader {
     } catch (error) {
       throwIfCancelled(signal, OP);
       throw error;
+    } finally {
+      stop.unlink();
     }
   }
 

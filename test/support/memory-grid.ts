@@ -1,6 +1,9 @@
 /** Ten servers in memory (or as many as asked), with an uploader and the usual encoding. */
 import type { ExecutionContext } from 'ava';
+import { LRUCache } from 'lru-cache';
+import { GridDownloader } from '../../src/immutable/downloader.js';
 import type { Encoding, UploadSource } from '../../src/immutable/immutable.js';
+import type { DownloadTiming } from '../../src/immutable/share-set.js';
 import { GridUploader } from '../../src/immutable/uploader.js';
 import { NodeEntropy } from '../../src/node/node-entropy.js';
 import type { Clock } from '../../src/platform/clock.js';
@@ -20,6 +23,8 @@ export const memoryGridClock: Clock = {
 export interface MemoryGrid {
   readonly servers: MemoryStorageServer[];
   readonly uploader: GridUploader;
+  readonly downloader: GridDownloader;
+  readonly segmentCache: LRUCache<string, Uint8Array>;
 }
 
 export const usualEncoding: Encoding = {
@@ -35,7 +40,15 @@ export function createMemoryGrid(
     serverCount = 10,
     queryTimeoutMs,
     writeTimeoutMs,
-  }: { serverCount?: number; queryTimeoutMs?: number; writeTimeoutMs?: number } = {},
+    cacheBytes = 32 << 20,
+    timing = {},
+  }: {
+    serverCount?: number;
+    queryTimeoutMs?: number;
+    writeTimeoutMs?: number;
+    cacheBytes?: number;
+    timing?: Partial<DownloadTiming>;
+  } = {},
 ): MemoryGrid {
   const servers = Array.from({ length: serverCount }, (_, i) => new MemoryStorageServer(`s${i}`));
   const uploader = new GridUploader({
@@ -48,7 +61,18 @@ export function createMemoryGrid(
     writeTimeoutMs,
   });
   t.teardown(() => uploader.close());
-  return { servers, uploader };
+  const segmentCache = new LRUCache<string, Uint8Array>({
+    maxSize: cacheBytes,
+    sizeCalculation: (bytes) => Math.max(1, bytes.length),
+  });
+  const downloader = new GridDownloader({
+    servers: () => servers,
+    segmentCache,
+    clock: memoryGridClock,
+    log: silentLogger,
+    timing,
+  });
+  return { servers, uploader, downloader, segmentCache };
 }
 
 export function bytesSource(bytes: Uint8Array): UploadSource {
