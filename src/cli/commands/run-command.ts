@@ -1,7 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { runDirectory } from '../../node/run-directory.js';
 import { action } from '../action.js';
 import type { CliContext } from '../cli-context.js';
 import { EXIT_OK } from '../exit-codes.js';
@@ -18,6 +17,8 @@ export function addRunCommand(program: Command): void {
 async function run(context: CliContext, directory: string | undefined) {
   const { terminal } = context;
   const stopped = nextSignal();
+  // Only now: the other commands start faster without a node in memory.
+  const { runDirectory } = await import('../../node/run-directory.js');
   const running = await runDirectory(directory ?? context.nodeDirectory ?? join(homedir(), '.tahoe'), {
     warn: (line) => terminal.note(line),
   });
