@@ -67,11 +67,11 @@ export class NodeFileStore implements FileStore {
 
   syncDirectory(path: string): Promise<void> {
     return call('syncDirectory', path, async () => {
-      const handle = await fs.promises.open(path, O_RDONLY);
+      const descriptor = await descriptorOf(path, O_RDONLY, 0);
       try {
-        await handle.sync();
+        await settle((done) => fs.fsync(descriptor, done));
       } finally {
-        await handle.close();
+        await settle((done) => fs.close(descriptor, done));
       }
     });
   }
