@@ -131,6 +131,22 @@ test('changes of another frontend show at once, before any timeout', async (t) =
   t.false(fs.existsSync(file));
 });
 
+test('changes of others to a file with dirty cached pages do not lock anything up', async (t) => {
+  const mount = await startMount(t, { mount: { writeback: true } });
+  const writing = command(
+    mount.path,
+    'sh',
+    '-c',
+    'for i in 1 2 3 4 5; do dd if=/dev/zero of=file bs=1M count=40; done',
+  );
+  for (let i = 0; i < 200; i++) await mount.call({ what: 'write-elsewhere', name: 'file', text: `change ${i}` });
+  await writing;
+  await mount.call({ what: 'write-elsewhere', name: 'file', text: 'last' });
+  await delay(200);
+  t.is(fs.readFileSync(path.join(mount.path, 'file'), 'latin1').slice(0, 4), 'last');
+  t.like(await mount.call({ what: 'unmount' }), { remembered: 0, problems: [] });
+});
+
 test('fsync reaches the grid and unmounted files say so', async (t) => {
   const mount = await startMount(t);
   const fd = fs.openSync(path.join(mount.path, 'file'), 'w');

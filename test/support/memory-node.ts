@@ -27,6 +27,7 @@ export interface MemoryNode {
   readonly extendedAttributes: Map<string, Uint8Array>;
   parent: MemoryNode | undefined;
   linked: boolean;
+  subdirectories: number;
   openHandles: number;
   remembered: number;
   contentNumber: number;
@@ -56,6 +57,7 @@ export function newMemoryNode(
     extendedAttributes: new Map(),
     parent: undefined,
     linked: true,
+    subdirectories: 0,
     openHandles: 0,
     remembered: 0,
     contentNumber: 1,
@@ -82,9 +84,7 @@ export function attributesOf(node: MemoryNode): Attributes {
 function linksOf(node: MemoryNode): number {
   if (!node.linked) return 0;
   if (node.kind !== 'directory') return 1;
-  let links = 2;
-  for (const child of node.children.values()) if (child.kind === 'directory') links++;
-  return links;
+  return 2 + node.subdirectories;
 }
 
 /** What a handle needs of its file system. */

@@ -209,6 +209,10 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
       source.children.delete(from.name);
       destination.children.set(to.name, moved);
       moved.parent = destination;
+      if (moved.kind === 'directory') {
+        source.subdirectories--;
+        destination.subdirectories++;
+      }
     }
     moved.changed = this.#now();
     this.#entryChanged(source, from.name);
@@ -411,6 +415,7 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
 
   #add(directory: MemoryNode, name: string, node: MemoryNode): MemoryNode {
     directory.children.set(name, node);
+    if (node.kind === 'directory') directory.subdirectories++;
     node.parent = directory;
     this.#entryChanged(directory, name);
     return node;
@@ -420,6 +425,7 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
     const node = directory.children.get(name);
     if (node === undefined) throw failure('not-found', 'vfs.remove', name);
     directory.children.delete(name);
+    if (node.kind === 'directory') directory.subdirectories--;
     node.linked = false;
     node.changed = this.#now();
     this.#entryChanged(directory, name);
