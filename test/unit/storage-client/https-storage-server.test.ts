@@ -68,7 +68,9 @@ test('a server with another key gets not one byte of a request, on any connectio
   await once(server, 'listening');
   t.teardown(() => server.close());
   const client = clientFor(t, (server.address() as net.AddressInfo).port, 'A'.repeat(43));
-  const kinds = await Promise.all(Array.from({ length: 20 }, () => kindOf(client.listShares(index))));
+  const kinds = await Promise.all(
+    Array.from({ length: 20 }, () => kindOf(client.listShares(index, { timeoutMs: 2000 }))),
+  );
   t.deepEqual(new Set(kinds), new Set(['unreachable']));
   t.is(await kindOf(client.version()), 'unreachable');
   t.is(received, 0);

@@ -9,6 +9,9 @@ import type {
   UploadSecret,
   WriteEnabler,
 } from '../../../src/encoding/brands.js';
+import { TahoeError } from '../../../src/errors/tahoe-error.js';
+import { NodeFileStore } from '../../../src/node/node-file-store.js';
+import type { OpenedFile, OpenMode } from '../../../src/platform/file-store.js';
 import type { StorageServer } from '../../../src/storage-protocol/storage-server.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { startService, temporaryDirectory } from '../../support/storage-servers.js';
@@ -41,6 +44,21 @@ const slotWrite = (server: StorageServer, shareNumber: number, text: string, new
     shares: new Map([[shareNumber, { tests: [], writes: [{ offset: 0, data: bytes(text) }], newLength }]]),
     readVector: [],
   });
+
+/** A disk on which, when told so, nothing becomes durable any more. */
+class FullAtSync extends NodeFileStore {
+  isFull = false;
+
+  override async open(name: string, mode: OpenMode): Promise<OpenedFile> {
+    const file = await super.open(name, mode);
+    const sync = file.sync.bind(file);
+    file.sync = async () => {
+      if (this.isFull) throw new TahoeError('disk full', { kind: 'no-space', op: 'sync' });
+      await sync();
+    };
+    return file;
+  }
+}
 
 async function filesUnder(directory: string): Promise<string[]> {
   const entries = await fs.readdir(directory, { recursive: true, withFileTypes: true });
@@ -134,6 +152,27 @@ test('an advisory is the file that the reference writes', async (t) => {
   t.deepEqual(await fs.readdir(advisories), [name]);
   const expected = `report: Share Corruption\ntype: immutable\nstorage_index: ${indexText}\nshare_number: 0\n\nbad block 3\n\n`;
   t.is(await fs.readFile(path.join(advisories, name), 'utf8'), expected);
+});
+
+test('a disk that fills up leaves the old slot and no trace of a new share', async (t) => {
+  const files = new FullAtSync();
+  const { service, directory } = await startService(t, { files });
+  await slotWrite(service, 0, 'old');
+  files.isFull = true;
+  await t.throwsAsync(slotWrite(service, 0, 'new'), { message: /disk full/ });
+  const other = new Uint8Array(16).fill(9) as StorageIndex;
+  const upload = { storageIndex: other, shareNumber: 0, uploadSecret };
+  await service.allocateShares({ ...upload, shareNumbers: new Set([0]), allocatedSize: 4, leases });
+  await t.throwsAsync(service.writeShare({ ...upload, offset: 0, parts: [bytes('data')] }), { message: /disk full/ });
+  t.is((await service.listShares(other)).size, 0);
+  const shares = path.join(directory, 'storage', 'shares');
+  t.deepEqual(await filesUnder(shares), [`${indexText.slice(0, 2)}/${indexText}/0`]);
+  files.isFull = false;
+  const read = await service.readSlotShare({ storageIndex: index, shareNumber: 0 }, { offset: 0, length: 99 });
+  t.deepEqual(read, bytes('old'));
+  const again = await service.allocateShares({ ...upload, shareNumbers: new Set([0]), allocatedSize: 4, leases });
+  t.is(again.allocated.size, 1);
+  t.true((await service.writeShare({ ...upload, offset: 0, parts: [bytes('data')] })).complete);
 });
 
 test('a damaged file beside sound shares hides none of them', async (t) => {
