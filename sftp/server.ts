@@ -204,21 +204,32 @@ class Server implements SftpServer {
 
   async #authenticate(context: ssh2.AuthContext, peer: Peer, log: Logger): Promise<void> {
     try {
-      const answer = await authenticate(this.#options.accounts, context);
-      if (answer === 'ask-signature') return context.accept();
+      const answer = await this.#check(context, log);
+      if (peer.socket.destroyed) return;
       if (answer !== undefined) {
-        peer.account = answer;
-        return context.accept();
+        if (answer !== 'ask-signature') peer.account = answer;
+        context.accept();
+        return;
       }
+      if (context.method === 'none' || ++peer.refused < this.#limits.attemptsMax) {
+        context.reject(['publickey']);
+        return;
+      }
+      log.warn('sftp client tried too many keys', { user: context.username });
+    } catch (error) {
+      log.warn('sftp login broke off', { error: describeError(error) });
+    }
+    peer.socket.destroy();
+  }
+
+  /** Nobody is let in while the accounts cannot be read. */
+  async #check(context: ssh2.AuthContext, log: Logger): Promise<Account | 'ask-signature' | undefined> {
+    try {
+      return await authenticate(this.#options.accounts, context);
     } catch (error) {
       log.error('sftp login could not be checked', { error: describeError(error) });
+      return undefined;
     }
-    if (context.method !== 'none' && ++peer.refused >= this.#limits.attemptsMax) {
-      log.warn('sftp client tried too many keys', { user: context.username });
-      peer.socket.destroy();
-      return;
-    }
-    context.reject(['publickey']);
   }
 
   #openChannel(session: ssh2.Session, peer: Peer, log: Logger): void {

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import { rootCap } from '../support/sftp-fixture.js';
 import { mountOverSsh, mountPassively, type SshfsMount } from '../support/sshfs-mount.js';
 
 const mounts: readonly (readonly [string, (t: ExecutionContext) => Promise<SshfsMount>])[] = [
@@ -65,6 +66,9 @@ for (const [name, mount] of mounts) {
       ],
     );
     t.is(vfs.openHandleCount(), 0);
+    const root = (await vfs.openRoot(rootCap)).inode;
+    const stateOf = async (file: string) => (await vfs.state((await vfs.lookup(root, file)).inode)).state;
+    t.deepEqual([await stateOf('synced'), await stateOf('log')], ['grid', 'local']);
   });
 
   test.serial(`${name}: an open file that is replaced or removed stays readable`, async (t) => {

@@ -126,6 +126,17 @@ test('passwords, strangers, wrong keys and SHA-1 signatures are refused', async 
   t.truthy(await sftpOf(await connect(t, fixture)));
 });
 
+test('a client that tries too many keys is cut off', async (t) => {
+  const fixture = await startFixture(t, { limits: { attemptsMax: 2 } });
+  const others = [0, 1, 2].map((index) => `${fixture.directory}/other${index}`);
+  for (const other of others) await generateKey(other);
+  const offered = others.flatMap((other) => ['-o', `IdentityFile=${other}`]);
+  const result = await sftpBatch({ ...fixture, sshOptions: [...offered, ...fixture.sshOptions] }, ['ls']);
+  t.is(result.code, 255);
+  t.notRegex(result.stderr, /Permission denied/);
+  t.is((await sftpBatch(fixture, ['ls'])).code, 0);
+});
+
 test('a change of the accounts file counts at the next login', async (t) => {
   const fixture = await startFixture(t);
   await connect(t, fixture);

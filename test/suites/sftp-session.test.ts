@@ -275,7 +275,7 @@ test('requests sent together take effect in their order, answers of others do no
   t.is(statusOf(await stuckClose), ok);
 });
 
-test('a client that sends without reading is stopped at 64 requests and loses none', async (t) => {
+test('a client that does not wait for answers has 64 requests at work at once, and loses none', async (t) => {
   let running = 0;
   let most = 0;
   const vfs = new MemoryVfs({
@@ -292,6 +292,26 @@ test('a client that sends without reading is stopped at 64 requests and loses no
   );
   t.true(replies.every((reply) => reply === noSuchFile));
   t.is(most, 64);
+});
+
+test('a client that does not take its answers is not read from, and its data is not fetched', async (t) => {
+  let reads = 0;
+  const vfs = new MemoryVfs({
+    onOperation: (operation) => {
+      if (operation === 'read') reads++;
+      return undefined;
+    },
+  });
+  const client = await RawSftpClient.start(t, vfs);
+  const large = await client.openHandle('/large', read | write | create);
+  await client.write(large, 0, new Uint8Array(250_000));
+  client.output.pause();
+  const answers = Array.from({ length: 400 }, () => client.read(large, 0, 250_000));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.true(reads >= 20 && reads < 100, String(reads));
+  client.output.resume();
+  t.true((await Promise.all(answers)).every((answer) => dataOf(answer).length === 250_000));
+  t.is(reads, 400);
 });
 
 test('CLOSE reports what could not be flushed, and fsync what is not on the grid', async (t) => {
