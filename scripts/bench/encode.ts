@@ -40,12 +40,13 @@ function discardingServer(name: string): StorageServer {
   return server as StorageServer;
 }
 
-function pseudoRandomSource(sizeBytes: number, seed: number): UploadSource {
-  const pattern = new Uint8Array((1 << 20) + 4096);
-  for (let i = 0, x = seed | 1; i < pattern.length; i++) {
-    x = (Math.imul(x, 1103515245) + 12345) | 0;
-    pattern[i] = x >>> 16;
-  }
+const pattern = new Uint8Array((1 << 20) + 4096);
+for (let i = 0, x = 1; i < pattern.length; i++) {
+  x = (Math.imul(x, 1103515245) + 12345) | 0;
+  pattern[i] = x >>> 16;
+}
+
+function patternSource(sizeBytes: number): UploadSource {
   return {
     sizeBytes,
     read: async (offset, target) => target.set(pattern.subarray(offset & 4095, (offset & 4095) + target.length)),
@@ -69,7 +70,7 @@ async function measure(uploader: GridUploader, sizeBytes: number, count: number,
   const before = process.cpuUsage();
   for (let i = 0; i < count; i++) {
     const convergenceSecret = new Uint8Array([i & 255, i >> 8, seed]);
-    await uploader.upload(pseudoRandomSource(sizeBytes, seed), { encoding, convergenceSecret });
+    await uploader.upload(patternSource(sizeBytes), { encoding, convergenceSecret });
   }
   return cpuMs(before);
 }

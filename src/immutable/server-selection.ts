@@ -44,6 +44,7 @@ export interface Selection {
 }
 
 const ROUNDS = 8;
+const UPLOAD_SECRET_BYTES = 20;
 
 /** Kind `unhappy` if happiness cannot be reached; nothing stays allocated then. */
 export async function selectServers(request: SelectionRequest): Promise<Selection> {
@@ -117,15 +118,29 @@ class ServerSelector {
     return plan;
   }
 
+  /** One draw of randomness for a whole round: many small ones are dear. */
+  #uploadSecrets(count: number): UploadSecret[] {
+    const random = this.#request.entropy.bytes(UPLOAD_SECRET_BYTES * count);
+    return Array.from({ length: count }, (_, index) =>
+      asUploadSecret(random.slice(index * UPLOAD_SECRET_BYTES, (index + 1) * UPLOAD_SECRET_BYTES)),
+    );
+  }
+
   /** Asks for everything in the plan; true if each server simply accepted what it was asked and had nothing. */
   async #allocate(plan: ReadonlyMap<StorageServer, ReadonlySet<number>>): Promise<boolean> {
-    const outcomes = await Promise.all([...plan].map(([server, shares]) => this.#allocateOn(server, shares)));
+    const secrets = this.#uploadSecrets(plan.size);
+    const outcomes = await Promise.all(
+      [...plan].map(([server, shares], index) => this.#allocateOn(server, shares, secrets[index]!)),
+    );
     return outcomes.every((undisturbed) => undisturbed);
   }
 
-  async #allocateOn(server: StorageServer, shareNumbers: ReadonlySet<number>): Promise<boolean> {
-    const { storageIndex, allocatedSize, entropy, leasesFor } = this.#request;
-    const uploadSecret = asUploadSecret(entropy.bytes(20));
+  async #allocateOn(
+    server: StorageServer,
+    shareNumbers: ReadonlySet<number>,
+    uploadSecret: UploadSecret,
+  ): Promise<boolean> {
+    const { storageIndex, allocatedSize, leasesFor } = this.#request;
     const leases = leasesFor(server);
     const allocation = await this.#query(server, (signal) =>
       server.allocateShares({ storageIndex, shareNumbers, allocatedSize, uploadSecret, leases }, { signal }),

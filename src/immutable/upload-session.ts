@@ -1,6 +1,6 @@
 /** The shares of one upload on their way: which are still alive, and whether enough of them are. */
 import type { ServerId, StorageIndex } from '../encoding/brands.js';
-import { assert, type TahoeError } from '../errors/tahoe-error.js';
+import { TahoeError } from '../errors/tahoe-error.js';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
@@ -65,8 +65,9 @@ export class UploadSession {
     await this.drain();
     this.signal.throwIfAborted();
     for (const writer of this.#writers.values()) {
-      assert(writer.lost || writer.complete, 'a share that was written to its end is complete');
+      if (!writer.lost && !writer.complete) this.#onLost(writer, incomplete(writer));
     }
+    this.signal.throwIfAborted();
     return this.#placement((writer) => writer.complete);
   }
 
@@ -97,7 +98,7 @@ export class UploadSession {
     log.warn('a share could not be written', { server: server.nickname, shareNumber, kind: error.kind });
     // nobody waits for it: the server forgets the share by itself if this fails
     void abortGrants([lost.grant], { storageIndex, clock, queryTimeoutMs });
-    const placement = this.#placement((writer) => !writer.lost);
+    const placement = this.#placement((writer) => writer !== lost && !writer.lost);
     if (serversOfHappiness(placement) < encoding.sharesHappy) this.#stop.abort(this.#unhappy(placement));
   }
 
@@ -123,4 +124,12 @@ export class UploadSession {
       nicknameOf: (id) => candidates.find((server) => server.id === id)?.nickname ?? id,
     });
   }
+}
+
+function incomplete({ grant }: ShareWriter): TahoeError {
+  return new TahoeError('the server has every byte of the share and does not say that it is complete', {
+    kind: 'protocol',
+    op: 'immutable.upload',
+    subject: grant.server.nickname,
+  });
 }

@@ -11,7 +11,7 @@ import {
 } from '../crypto/derivations.js';
 import { taggedHash } from '../crypto/hashes.js';
 import { encodeBase32 } from '../encoding/base32.js';
-import type { StorageIndex } from '../encoding/brands.js';
+import type { ServerId, StorageIndex } from '../encoding/brands.js';
 import { asChkKey } from '../encoding/checked-bytes.js';
 import type { Clock } from '../platform/clock.js';
 import type { Entropy } from '../platform/entropy.js';
@@ -49,6 +49,8 @@ export interface UploaderOptions {
 export const MAXIMUM_LITERAL_BYTES = 55;
 const QUERY_TIMEOUT_MS = 15_000;
 const WRITE_TIMEOUT_MS = 60_000;
+/** How long a server that failed is asked after the others. */
+const AVOIDED_MS = 60_000;
 const OP = 'immutable.upload';
 
 export class GridUploader implements Uploader {
@@ -56,6 +58,8 @@ export class GridUploader implements Uploader {
   readonly #leaseSecrets: ClientLeaseSecrets;
   readonly #small = new SmallFileEncoder();
   readonly #encodeService: EncodeService;
+  /** When servers last failed: they are asked last for a while, so that one that hangs does not delay every upload. */
+  readonly #failedAtMs = new Map<ServerId, number>();
   /** Uploads of the same file wait for each other: the second finds the shares of the first. */
   readonly #inProgress = new Map<string, Promise<void>>();
 
@@ -84,9 +88,9 @@ export class GridUploader implements Uploader {
     }
   }
 
-  /** Stops the encode worker. Uploads of large files in progress fail. */
+  /** Stops the encode worker, unless it was given. Uploads of large files in progress fail. */
   async close(): Promise<void> {
-    await this.#encodeService.close();
+    if (this.#options.encodeService === undefined) await this.#encodeService.close();
   }
 
   async #uploadSmall({ source, options, geometry, signal }: Upload): Promise<UploadResult> {
@@ -125,10 +129,7 @@ export class GridUploader implements Uploader {
   ): Promise<UploadResult> {
     const leave = await this.#enter(encodeBase32(storageIndex), upload.signal);
     try {
-      const candidates = permuteServers(this.#options.servers(), storageIndex).slice(
-        0,
-        2 * upload.geometry.sharesTotal,
-      );
+      const candidates = this.#candidates(storageIndex, 2 * upload.geometry.sharesTotal);
       const selection = await this.#select(upload, storageIndex, candidates);
       return await this.#push(upload, storageIndex, candidates, selection, send);
     } finally {
@@ -166,7 +167,17 @@ export class GridUploader implements Uploader {
       throw reason;
     } finally {
       session.close();
+      for (const id of selection.failures.keys()) this.#failedAtMs.set(id, clock.monotonicMs());
     }
+  }
+
+  /** The first of the permuted list, those that failed lately after the others. */
+  #candidates(storageIndex: StorageIndex, limit: number): StorageServer[] {
+    const nowMs = this.#options.clock.monotonicMs();
+    const failedLately = ({ id }: StorageServer) => nowMs - (this.#failedAtMs.get(id) ?? -Infinity) < AVOIDED_MS;
+    const servers = permuteServers(this.#options.servers(), storageIndex);
+    const good = servers.filter((server) => !failedLately(server));
+    return [...good, ...servers.filter(failedLately)].slice(0, limit);
   }
 
   #select({ geometry, options, signal }: Upload, storageIndex: StorageIndex, candidates: readonly StorageServer[]) {

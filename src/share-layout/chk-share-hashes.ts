@@ -36,11 +36,21 @@ export function parseShareHashes(section: Uint8Array): [number, Uint8Array][] {
   });
 }
 
+/** Orders by n, then share number; few n are ever used for writing. */
+const orders = new Map<number, number[][]>();
+
 /**
  * Nodes in the order in which the reference writes them, which is that of a CPython set of small integers: nothing
  * depends on it but equality of shares bit for bit.
  */
-export function shareHashOrder(sharesTotal: number, shareNumber: number): number[] {
+export function shareHashOrder(sharesTotal: number, shareNumber: number): readonly number[] {
+  const known = orders.get(sharesTotal) ?? [];
+  orders.set(sharesTotal, known);
+  known[shareNumber] ??= computeOrder(sharesTotal, shareNumber);
+  return known[shareNumber];
+}
+
+function computeOrder(sharesTotal: number, shareNumber: number): number[] {
   const upward = siblingPath(sharesTotal, shareNumber).reverse();
   let table = new Array<number | undefined>(8).fill(undefined);
   let used = 0;

@@ -182,3 +182,28 @@ test('an error of the source is thrown as it is', async (t) => {
     t.is(pendingCount(servers), 0);
   }
 });
+
+test('a server that hung is asked last for a while', async (t) => {
+  const { servers, uploader } = createMemoryGrid(t, { serverCount: 11, queryTimeoutMs: 200 });
+  servers[0]!.plan = () => 'hang';
+  const upload = (size: number) => uploader.upload(bytesSource(goldenPlaintext(size)), options);
+  // one of the first few has it among the ten that are asked first
+  for (const size of [1000, 1001, 1002]) await upload(size);
+  const asked = servers[0]!.calls.length;
+  t.true(asked > 0);
+  for (const size of [1003, 1004, 1005, 1006]) await upload(size);
+  t.is(servers[0]!.calls.length, asked);
+});
+
+test('a server that never calls its share complete does not count', async (t) => {
+  const { servers, uploader } = createMemoryGrid(t);
+  for (const server of servers.slice(0, 4)) {
+    const write = server.writeShare.bind(server);
+    server.writeShare = async (request, callOptions) => {
+      await write(request, callOptions);
+      return { complete: false };
+    };
+  }
+  const error = await t.throwsAsync(uploader.upload(bytesSource(goldenPlaintext(1000)), options));
+  t.true(isTahoeError(error, 'unhappy'));
+});
