@@ -64,11 +64,13 @@ export class UploadSession {
   async complete(): Promise<SharePlacement> {
     await this.drain();
     this.signal.throwIfAborted();
+    const { selection, encoding } = this.#options;
     for (const writer of this.#writers.values()) {
-      if (!writer.lost && !writer.complete) this.#onLost(writer, incomplete(writer));
+      if (!writer.lost && !writer.complete) selection.failures.set(writer.grant.server.id, incomplete(writer));
     }
-    this.signal.throwIfAborted();
-    return this.#placement((writer) => writer.complete);
+    const placement = this.#placement((writer) => writer.complete);
+    if (serversOfHappiness(placement) < encoding.sharesHappy) throw this.#unhappy(placement);
+    return placement;
   }
 
   /** Resolves when no write is in progress any more. */
@@ -98,7 +100,7 @@ export class UploadSession {
     log.warn('a share could not be written', { server: server.nickname, shareNumber, kind: error.kind });
     // nobody waits for it: the server forgets the share by itself if this fails
     void abortGrants([lost.grant], { storageIndex, clock, queryTimeoutMs });
-    const placement = this.#placement((writer) => writer !== lost && !writer.lost);
+    const placement = this.#placement((writer) => !writer.lost);
     if (serversOfHappiness(placement) < encoding.sharesHappy) this.#stop.abort(this.#unhappy(placement));
   }
 
