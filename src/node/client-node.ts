@@ -1,7 +1,6 @@
 /** A client node: journal and file system over a grid, and the doors to it (web API, SFTP, mounts). */
 import { rm } from 'node:fs/promises';
 import type { Grid } from '../grid/grid.js';
-import { sleep } from '../platform/clock.js';
 import type { Platform } from '../platform/platform.js';
 import type { NodeControl, SftpStatus } from '../web/node-control.js';
 import { startWebServer } from '../web/web-server.js';
@@ -16,10 +15,6 @@ import { type RunningNode, StopStack } from './running-node.js';
 import { processOwner, startSftpFrontend } from './sftp-frontend.js';
 import type { RunOptions } from './storage-node.js';
 import type { TahoeConfig } from './tahoe-config.js';
-
-/** How long a start waits for the first answers of the servers before it says which are missing. */
-const SERVER_WAIT_MS = 10_000;
-const SERVER_POLL_MS = 50;
 
 export interface ClientOptions extends RunOptions {
   /** Makes a root directory, the alias `tahoe:`, if the node has none. */
@@ -54,14 +49,14 @@ async function startClient(
 ): Promise<string> {
   const clientGrid = await openClientGrid(directory, config, platform);
   stops.push(() => clientGrid.close());
-  await awaitServers(clientGrid.grid, platform, options.warn);
-  const files = await openClientFiles(directory, clientGrid.grid, platform);
+  reportServers(clientGrid.grid, options.warn);
+  const files = await openClientFiles(directory, config, clientGrid, platform);
   stops.push(() => files.close());
   const rootCap = await openRootCap(directory, files, options.makeRoot ?? false);
-  const mounts = new MountManager(() => files.view(), platform.log);
+  const mounts = new MountManager(files.vfs, platform.log);
   stops.push(() => mounts.close());
   const sftp = config.sftp.enabled
-    ? await startSftpFrontend(directory, config.sftp, platform, files.view(), rootCap)
+    ? await startSftpFrontend(directory, config.sftp, platform, files.vfs, rootCap)
     : undefined;
   if (sftp !== undefined) stops.push(() => sftp.close());
   const control = nodeControl(directory, config, platform, clientGrid.grid, files, mounts, sftp?.status);
@@ -80,7 +75,7 @@ async function startWeb(
   if (config.webPort === undefined) return 'without web server';
   const apiToken = await directory.newApiToken(platform.entropy);
   const context = {
-    vfs: files.view(),
+    vfs: files.vfs,
     grid,
     control,
     platform,
@@ -113,7 +108,7 @@ function nodeControl(
       pid: process.pid,
       uptimeSeconds: (clock.monotonicMs() - startedMs) / 1000,
       encoding: config.encoding,
-      pending: files.view().status(),
+      pending: files.vfs.status(),
       mounts: mounts.list(),
       servers: grid.servers(),
       sftp,
@@ -131,22 +126,13 @@ async function openRootCap(
 ): Promise<string | undefined> {
   const present = (await directory.read('private', 'root_dir.cap'))?.trim();
   if (present !== undefined || !makeRoot) return present;
-  const cap = await files.view().createUnlinkedDirectory();
+  const cap = await files.vfs.createUnlinkedDirectory();
   await directory.write('private/root_dir.cap', `${cap}\n`);
   return cap;
 }
 
-/** Waits until each server has answered or failed once, and says which failed. */
-async function awaitServers(grid: Grid, { clock }: Platform, warn: (line: string) => void): Promise<void> {
-  const deadlineMs = clock.monotonicMs() + SERVER_WAIT_MS;
-  const isOpen = () => grid.servers().some(({ state }) => state === 'unknown');
-  // The clock's timers do not keep the process alive, and nothing else may be open yet.
-  const awake = setInterval(() => {}, SERVER_WAIT_MS);
-  try {
-    while (isOpen() && clock.monotonicMs() < deadlineMs) await sleep(clock, SERVER_POLL_MS);
-  } finally {
-    clearInterval(awake);
-  }
+/** Says which servers do not answer, for whoever started the node. */
+function reportServers(grid: Grid, warn: (line: string) => void): void {
   const servers = grid.servers();
   if (servers.length === 0) warn('there are no storage servers: write them into private/servers.yaml');
   for (const server of servers) {

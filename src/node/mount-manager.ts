@@ -14,13 +14,12 @@ interface Mounted {
 }
 
 export class MountManager {
-  /** Gives each mount its own view, so that it hears of changes made through the others. */
-  readonly #view: () => Vfs;
+  readonly #vfs: Vfs;
   readonly #log: Logger;
   readonly #mounts = new Map<string, Mounted>();
 
-  constructor(view: () => Vfs, log: Logger) {
-    this.#view = view;
+  constructor(vfs: Vfs, log: Logger) {
+    this.#vfs = vfs;
     this.#log = log;
   }
 
@@ -30,7 +29,7 @@ export class MountManager {
 
   async mount(request: MountRequest): Promise<MountStatus> {
     const { restrictions, fuse } = parseMountOptions(request.options);
-    const vfs = restrictVfs(this.#view(), restrictions);
+    const vfs = restrictVfs(this.#vfs, restrictions);
     const root = await findDirectory(vfs, request);
     vfs.remember(root.inode);
     try {

@@ -2,7 +2,7 @@
 
 import { parseCap, readCapOf, serializeCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
-import type { Attributes, InodeNumber } from '../vfs/vfs.js';
+import type { InodeNumber } from '../vfs/vfs.js';
 import { contentsOfCap, contentsOfInode } from './contents.js';
 import { answerDirectoryPost, makeDirectoryAt } from './directory-routes.js';
 import { answerContents, etagHeader, notModified } from './download-routes.js';
@@ -106,7 +106,7 @@ async function putContents(context: WebContext, request: WebRequest, walk: TreeW
     if (attributes.kind === 'directory' || location === undefined) throw invalid('PUT to a directory');
     if (replaceArgument(request.query) === 'never') throw childExists(location.name);
     const cap = await context.vfs.capOf(attributes.inode);
-    if (cap !== undefined && isMutableFile(cap)) return overwriteInode(context, request, attributes, cap);
+    if (cap !== undefined && isMutableFile(cap)) return overwriteCap(context, request, cap);
   }
   const { parent, name } = await walk.linkPlace(target, context.newDirectory);
   if (!waitsForGrid(request.query)) return journalContents(context, request, parent, name);
@@ -138,27 +138,10 @@ async function journalContents(
   return textReply('', 202);
 }
 
+/** A mutable file keeps its capability: everyone who holds it sees the new contents. */
 async function overwriteCap(context: WebContext, request: WebRequest, cap: string): Promise<Reply> {
   if (!isMutableFile(cap)) throw invalid('PUT to an immutable file: store a new one with PUT /uri');
   await context.grid.overwriteMutable(cap, await readBytes(request, MUTABLE_LIMIT_BYTES));
-  return textReply(cap);
-}
-
-/** A mutable file keeps its capability: everyone who holds it sees the new contents. */
-async function overwriteInode(
-  context: WebContext,
-  request: WebRequest,
-  attributes: Attributes,
-  cap: string,
-): Promise<Reply> {
-  const contents = await readBytes(request, MUTABLE_LIMIT_BYTES);
-  const handle = await context.vfs.open(attributes.inode, { read: false, write: true, truncate: true });
-  try {
-    await handle.write(0, contents);
-    await handle.fsync({ signal: request.signal });
-  } finally {
-    await handle.release();
-  }
   return textReply(cap);
 }
 

@@ -1,0 +1,89 @@
+/** The grid of a client node: its servers, who answers, and what turns capabilities into contents. */
+import { LRUCache } from 'lru-cache';
+import { clientLeaseSecrets } from '../crypto/derivations.js';
+import { describeError } from '../errors/tahoe-error.js';
+import type { Grid } from '../grid/grid.js';
+import { GridClient } from '../grid/grid-client.js';
+import { GridDownloader } from '../immutable/downloader.js';
+import { GridUploader } from '../immutable/uploader.js';
+import type { SlotContext } from '../mutable/slot-context.js';
+import type { Platform } from '../platform/platform.js';
+import type { HttpsStorageServer } from '../storage-client/https-storage-server.js';
+import { connectServer, parseServersYaml } from '../storage-client/server-list.js';
+import { ServerTracker } from '../storage-client/server-tracker.js';
+import type { NodeDirectory } from './node-directory.js';
+import { StopStack } from './running-node.js';
+import type { TahoeConfig } from './tahoe-config.js';
+
+const SEGMENT_CACHE_BYTES = 128 * 1024 * 1024;
+const SLOT_REQUEST_TIMEOUT_MS = 20_000;
+const AWAKE_INTERVAL_MS = 60_000;
+
+export interface ClientGrid {
+  readonly grid: Grid;
+  readonly slots: SlotContext;
+  close(): Promise<void>;
+}
+
+/** Connects to the servers of `private/servers.yaml` and asks each once. Kind `invalid` if that file is not understood. */
+export async function openClientGrid(
+  directory: NodeDirectory,
+  config: TahoeConfig,
+  platform: Platform,
+): Promise<ClientGrid> {
+  const { clock, entropy, log } = platform;
+  const stops = new StopStack();
+  const servers = connectServers((await directory.read('private', 'servers.yaml')) ?? '', platform);
+  stops.push(async () => {
+    await Promise.all(servers.map((server) => server.close()));
+  });
+  const tracker = new ServerTracker(servers, platform);
+  stops.push(async () => tracker.stop());
+  await keepAwake(tracker.start());
+  const clientLeaseSecret = await directory.secret('secret', entropy);
+  const usable = () => tracker.usable();
+  const uploader = new GridUploader({ servers: usable, clientLeaseSecret, clock, entropy, log });
+  stops.push(() => uploader.close());
+  const segmentCache = new LRUCache<string, Uint8Array>({
+    maxSize: SEGMENT_CACHE_BYTES,
+    sizeCalculation: (segment) => Math.max(segment.length, 1),
+  });
+  const slots: SlotContext = {
+    servers: usable,
+    leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
+    clock,
+    entropy,
+    log,
+    requestTimeoutMs: SLOT_REQUEST_TIMEOUT_MS,
+  };
+  const grid = new GridClient({
+    uploader,
+    downloader: new GridDownloader({ servers: usable, segmentCache, clock, log }),
+    slots,
+    encoding: config.encoding,
+    convergenceSecret: await directory.secret('convergence', entropy),
+    tracker,
+  });
+  return { grid, slots, close: () => stops.unwind() };
+}
+
+function connectServers(yaml: string, { clock, log }: Platform): HttpsStorageServer[] {
+  return parseServersYaml(yaml, log).flatMap((announcement) => {
+    try {
+      return [connectServer(announcement, clock)];
+    } catch (error) {
+      log.warn('a server is left out', { server: announcement.nickname, error: describeError(error) });
+      return [];
+    }
+  });
+}
+
+/** Timers of the platform's clock do not keep the process alive, and at the start nothing else may. */
+async function keepAwake<Result>(work: Promise<Result>): Promise<Result> {
+  const awake = setInterval(() => {}, AWAKE_INTERVAL_MS);
+  try {
+    return await work;
+  } finally {
+    clearInterval(awake);
+  }
+}
