@@ -48,20 +48,22 @@ class NativeFiles {
     return handle;
   }
 
-  /** Answers in every case: the library would leave the caller waiting. */
+  /** Success with what `work` gives. Answers in every case: the library would leave the caller waiting. */
   answer(callback: Callback, work: () => Promise<readonly unknown[]>): void {
-    work().then(
-      (values) => {
-        const [first, ...rest] = values;
-        if (typeof first === 'number' && rest.length === 0) callback(first);
-        else callback(0, ...values);
-      },
-      (error: unknown) => {
-        const failure = asTahoeError(error, 'mount.fuseNative');
-        if (failure.kind === 'internal') this.#log.error('a file operation failed', { error: describeError(failure) });
-        callback(-errnoOf(failure));
-      },
-    );
+    work().then((values) => callback(0, ...values), this.#fail(callback));
+  }
+
+  /** The same where the result is a count of bytes. */
+  answerCount(callback: Callback, work: () => Promise<number>): void {
+    work().then(callback, this.#fail(callback));
+  }
+
+  #fail(callback: Callback): (error: unknown) => void {
+    return (error) => {
+      const failure = asTahoeError(error, 'mount.fuseNative');
+      if (failure.kind === 'internal') this.#log.error('a file operation failed', { error: describeError(failure) });
+      callback(-errnoOf(failure));
+    };
   }
 }
 
@@ -199,27 +201,27 @@ function fileOperations(files: NativeFiles, owner: { readonly uid: number; reado
     open: (path: string, flags: number, callback: Callback) =>
       files.answer(callback, async () => {
         const handle = await vfs.open((await files.at(path)).inode, openFlagsOf(flags, false));
-        return [files.add(handle), undefined];
+        return [files.add(handle)];
       }),
     create: (path: string, mode: number, callback: Callback) =>
       files.answer(callback, async () => {
         const { parent, name } = await files.placeOf(path);
         const node = { ...owner, mode: mode & 0o7777 };
         const { handle } = await vfs.create(parent, name, node, { read: true, write: true });
-        return [files.add(handle), undefined];
+        return [files.add(handle)];
       }),
     read: (_path: string, fileId: number, into: Uint8Array, length: number, offset: number, callback: Callback) =>
-      files.answer(callback, async () => {
+      files.answerCount(callback, async () => {
         const data = await files.handle(fileId).read(offset, length);
         into.set(data);
-        return [data.length];
+        return data.length;
       }),
     write: (_path: string, fileId: number, data: Uint8Array, length: number, offset: number, callback: Callback) =>
-      files.answer(callback, async () => {
+      files.answerCount(callback, async () => {
         const handle = files.handle(fileId);
         await clearSetIds(vfs, handle.inode);
         await handle.write(offset, data.subarray(0, length));
-        return [length];
+        return length;
       }),
     flush: (_path: string, fileId: number, callback: Callback) =>
       files.answer(callback, async () => {

@@ -9,6 +9,8 @@ import { silentLogger } from '../../../src/platform/logger.js';
 import type { InodeNumber } from '../../../src/vfs/vfs.js';
 import { MemoryVfs } from '../../support/memory-vfs.js';
 
+const readWrite = { read: true, write: true };
+
 class FakeDevice implements FuseDevice {
   readonly closed = new Promise<void>(() => undefined);
   readonly replies: Buffer[] = [];
@@ -110,6 +112,24 @@ test('changes of others are told once each, and only where the kernel knows the 
   }
   for (let i = 0; i < 20; i++) await Promise.resolve();
   t.is(device.notifications.length, 1);
+});
+
+test('pages are kept from open to open until somebody else changes the file', async (t) => {
+  const { ask, vfs, root } = await serving();
+  const { attributes, handle } = await vfs.create(root, 'file', { mode: 0o644, uid: 0, gid: 0 }, readWrite);
+  await ask(opcode.lookup, 1, Buffer.from('file\0'));
+  const open = async () => {
+    const reply = await ask(opcode.open, attributes.inode, u32(2, 0));
+    return { fileId: reply.readUInt32LE(16), keeps: reply.readUInt32LE(24) === 2 };
+  };
+  t.false((await open()).keeps);
+  const { fileId, keeps } = await open();
+  t.true(keeps);
+  const written = Buffer.concat([u32(fileId, 0, 0, 0, 3, 0, 0, 0, 0, 0), Buffer.from('own')]);
+  t.is((await ask(opcode.write, attributes.inode, written)).readUInt32LE(16), 3);
+  t.true((await open()).keeps, 'what this kernel wrote is what it has');
+  await handle.write(0, Buffer.from('other'));
+  t.false((await open()).keeps);
 });
 
 test('random requests get at most one reply each and never throw', async (t) => {
