@@ -208,6 +208,44 @@ for (const { title, options } of variants) {
     t.is(fs.readFileSync(path.join(mount.path, 'file'), 'latin1'), expected.toString('latin1'));
   });
 
+  mounted('3000 random reads, writes, truncations and reopenings equal the same on an array', (t, mount) => {
+    const next = seeded(title.length);
+    const file = path.join(mount.path, 'file');
+    let model = Buffer.alloc(0);
+    let fd = fs.openSync(file, 'w+');
+    for (let step = 0; step < 3000; step++) {
+      const at = next(300_000);
+      switch (next(8)) {
+        case 0:
+        case 1:
+        case 2: {
+          const data = Buffer.alloc(1 + next(70_000), step % 256);
+          fs.writeSync(fd, data, 0, data.length, at);
+          model = resized(model, Math.max(model.length, at + data.length));
+          data.copy(model, at);
+          break;
+        }
+        case 3:
+          fs.ftruncateSync(fd, at);
+          model = resized(model, at);
+          break;
+        case 4:
+          if (step % 10 === 0) fs.writeFileSync('/proc/sys/vm/drop_caches', '3');
+          fs.closeSync(fd);
+          fd = fs.openSync(file, next(2) === 0 ? 'r+' : fs.constants.O_RDWR | fs.constants.O_CREAT);
+          break;
+        default: {
+          const read = Buffer.alloc(next(70_000));
+          const count = fs.readSync(fd, read, 0, read.length, at);
+          if (!read.subarray(0, count).equals(model.subarray(at, at + read.length))) t.fail(`step ${step} at ${at}`);
+        }
+      }
+      if (fs.fstatSync(fd).size !== model.length) t.fail(`size at step ${step}`);
+    }
+    fs.closeSync(fd);
+    t.true(fs.readFileSync(file).equals(model));
+  });
+
   mounted('fallocate extends, punches and zeroes; copies between files work', async (t, mount) => {
     fs.writeFileSync(path.join(mount.path, 'file'), 'x'.repeat(10000));
     await command(mount.path, 'fallocate', '-p', '-o', '10', '-l', '100', 'file');
@@ -227,4 +265,19 @@ function nanoseconds(time: string): bigint {
   const [day, clock] = time.split(' ');
   const [whole, fraction] = (clock ?? '').split('.');
   return BigInt(Date.parse(`${day}T${whole}Z`)) * 1_000_000n + BigInt(fraction ?? '0');
+}
+
+function resized(data: Buffer, sizeBytes: number): Buffer<ArrayBuffer> {
+  const result = Buffer.alloc(sizeBytes);
+  data.copy(result);
+  return result;
+}
+
+/** The same numbers below a limit for the same seed. */
+function seeded(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
 }
