@@ -1,8 +1,6 @@
 /** The file system of a client node: journal and cache in its directory, over its grid. */
 import type { Platform } from '../platform/platform.js';
-import { KeyPool } from '../vfs/key-pool.js';
-import type { Vfs } from '../vfs/vfs.js';
-import { createVfs } from '../vfs/vfs-engine.js';
+import { createVfs, type NodeVfs } from '../vfs/vfs-engine.js';
 import type { ClientGrid } from './client-grid.js';
 import type { NodeDirectory } from './node-directory.js';
 import { processOwner } from './sftp-frontend.js';
@@ -13,7 +11,7 @@ const JOURNAL_BYTES_MAX = 16 * GIB;
 const JOURNAL_BYTES_MIN = GIB;
 
 export interface ClientFiles {
-  readonly vfs: Vfs;
+  readonly vfs: NodeVfs;
   /** Keeps in the journal what is not on the grid yet. */
   close(): Promise<void>;
 }
@@ -22,7 +20,7 @@ export interface ClientFiles {
 export async function openClientFiles(
   directory: NodeDirectory,
   { encoding }: TahoeConfig,
-  { grid, slots }: ClientGrid,
+  { grid, slots, keys }: ClientGrid,
   platform: Platform,
 ): Promise<ClientFiles> {
   const { uid, gid } = processOwner();
@@ -32,7 +30,7 @@ export async function openClientFiles(
     slots,
     platform,
     encoding,
-    keys: new KeyPool(),
+    keys,
     directory: directory.path,
     keyPath: directory.file('private', 'journal.key'),
     // Half of what is free, so that a full journal is noticed here and not by everything else on that disk.

@@ -1,19 +1,17 @@
 /** The grid of a client node: its servers, who answers, and what turns capabilities into contents. */
 import { LRUCache } from 'lru-cache';
-import { parseKnownCap, type SdmfReadCap, type SdmfWriteCap } from '../caps/cap.js';
 import { clientLeaseSecrets } from '../crypto/derivations.js';
-import { describeError, TahoeError } from '../errors/tahoe-error.js';
+import { describeError } from '../errors/tahoe-error.js';
 import type { Grid, ServerStatus } from '../grid/grid.js';
+import { GridClient } from '../grid/grid-client.js';
 import { GridDownloader } from '../immutable/downloader.js';
 import { GridUploader } from '../immutable/uploader.js';
-import { readSlot } from '../mutable/read-slot.js';
 import type { SlotContext } from '../mutable/slot-context.js';
-import { slotKeysOf } from '../mutable/slot-keys.js';
-import { quorumsOf } from '../mutable/slot-map.js';
 import type { Platform } from '../platform/platform.js';
 import type { HttpsStorageServer } from '../storage-client/https-storage-server.js';
 import { connectServer, parseServersYaml } from '../storage-client/server-list.js';
 import { ServerTracker, type ServerStatus as TrackedStatus } from '../storage-client/server-tracker.js';
+import { KeyPool, type KeySource } from '../vfs/key-pool.js';
 import type { NodeDirectory } from './node-directory.js';
 import { StopStack } from './running-node.js';
 import type { TahoeConfig } from './tahoe-config.js';
@@ -25,6 +23,8 @@ const AWAKE_INTERVAL_MS = 60_000;
 export interface ClientGrid {
   readonly grid: Grid;
   readonly slots: SlotContext;
+  /** Key pairs for new directories and mutable files. */
+  readonly keys: KeySource;
   close(): Promise<void>;
 }
 
@@ -59,19 +59,19 @@ export async function openClientGrid(
     log,
     requestTimeoutMs: SLOT_REQUEST_TIMEOUT_MS,
   };
-  const downloader = new GridDownloader({ servers: usable, segmentCache, clock, log });
-  const { encoding } = config;
-  const convergenceSecret = await directory.secret('convergence', entropy);
-  const quorums = quorumsOf(encoding);
-  const grid: Grid = {
-    upload: (source, options) => uploader.upload(source, { encoding, convergenceSecret, ...options }),
-    open: (cap) => downloader.open(cap),
-    readMutable: async (cap) => (await readSlot(slots, slotKeysOf(mutableCapOf(cap)), quorums)).content,
-    createMutable: () => Promise.reject(notWriteable()),
-    overwriteMutable: () => Promise.reject(notWriteable()),
+  const keys = new KeyPool();
+  keys.fill();
+  stops.push(() => keys.close());
+  const grid = new GridClient({
+    uploader,
+    downloader: new GridDownloader({ servers: usable, segmentCache, clock, log }),
+    slots,
+    keys,
+    encoding: config.encoding,
+    convergenceSecret: await directory.secret('convergence', entropy),
     servers: () => tracker.statuses().map(describeServer),
-  };
-  return { grid, slots, close: () => stops.unwind() };
+  });
+  return { grid, slots, keys, close: () => stops.unwind() };
 }
 
 function connectServers(yaml: string, { clock, log }: Platform): HttpsStorageServer[] {
@@ -97,17 +97,4 @@ async function keepAwake<Result>(work: Promise<Result>): Promise<Result> {
 
 function describeServer({ server, state, failure, availableSpace, lastContactMs }: TrackedStatus): ServerStatus {
   return { id: server.id, nickname: server.nickname, state, reason: failure, availableSpace, lastContactMs };
-}
-
-function mutableCapOf(text: string): SdmfReadCap | SdmfWriteCap {
-  const cap = parseKnownCap(text);
-  if (cap.type === 'sdmf-write' || cap.type === 'sdmf-read') return cap;
-  throw new TahoeError('this is not the capability of an SDMF file', { kind: 'unsupported', op: 'mutable.read' });
-}
-
-function notWriteable(): TahoeError {
-  return new TahoeError('mutable files cannot be written by this version', {
-    kind: 'unsupported',
-    op: 'mutable.write',
-  });
 }
