@@ -65,14 +65,18 @@ export function assessSlot(map: SlotMap, memory: SlotMemory, quorums: Quorums, r
 
   const recoverable = visible.filter((node) => node.recoverable);
   const contained = new Set(recoverable.flatMap((node) => [...node.lineage]));
-  const tips = recoverable.filter((node) => !contained.has(node.key)).sort((a, b) => compareVersions(b.version, a.version));
+  const tips = recoverable
+    .filter((node) => !contained.has(node.key))
+    .sort((a, b) => compareVersions(b.version, a.version));
   const base = tips.find((tip) => familySize(tip, visible, memory.proven) >= quorums.overlap);
   if (base === undefined) {
     return { kind: 'unavailable', reason: `no version stands on enough servers: ${describeMap(map)}` };
   }
   const { proven } = memory;
   if (proven !== undefined && compareVersions(base.version, proven) < 0) return rolledBack(map, memory);
-  const forks = tips.filter((tip) => tip !== base && (proven === undefined || compareVersions(tip.version, proven) > 0));
+  const forks = tips.filter(
+    (tip) => tip !== base && (proven === undefined || compareVersions(tip.version, proven) > 0),
+  );
   if (forks.length > 0) {
     return { kind: 'uncoordinated', reason: `${forks.length + 1} living versions: ${describeMap(map)}` };
   }
@@ -82,7 +86,10 @@ export function assessSlot(map: SlotMap, memory: SlotMemory, quorums: Quorums, r
     key: base.key,
     lineage: [...base.lineage],
     usable: usableServers(map, base, proven),
-    highestSequenceNumber: Math.max(highestSequenceNumber(map), ...memory.attempts.map((own) => own.version.sequenceNumber)),
+    highestSequenceNumber: Math.max(
+      highestSequenceNumber(map),
+      ...memory.attempts.map((own) => own.version.sequenceNumber),
+    ),
   };
 }
 
@@ -113,7 +120,8 @@ function versionNodes(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKe
 
 /** Share numbers that hold the version or one that it contains. */
 function familySize(tip: Node, visible: readonly Node[], proven: SdmfCheckstring | undefined): number {
-  const containsProven = proven !== undefined && (tip.key === versionKey(proven) || tip.lineage.has(versionKey(proven)));
+  const containsProven =
+    proven !== undefined && (tip.key === versionKey(proven) || tip.lineage.has(versionKey(proven)));
   const family = new Set<number>();
   for (const node of visible) {
     const older = containsProven && node.version.sequenceNumber < proven.sequenceNumber;
@@ -139,6 +147,7 @@ function usableServers(map: SlotMap, base: Node, proven: SdmfCheckstring | undef
 }
 
 function rolledBack(map: SlotMap, memory: SlotMemory): Assessment {
-  const proven = memory.proven === undefined ? 'the shares are damaged' : `sequence ${memory.proven.sequenceNumber} was proven`;
+  const proven =
+    memory.proven === undefined ? 'the shares are damaged' : `sequence ${memory.proven.sequenceNumber} was proven`;
   return { kind: 'rolled-back', reason: `${proven}, but now: ${describeMap(map)}` };
 }

@@ -140,7 +140,9 @@ class MapInProgress {
     for (const server of this.#asked) {
       if (!this.#answered.has(server) && !silent.has(server)) silent.set(server, 'not waited for');
     }
-    const versions = new Map([...this.#versions].map(([key, seen]) => [key, { ...seen, shares: new Map(seen.shares) }]));
+    const versions = new Map(
+      [...this.#versions].map(([key, seen]) => [key, { ...seen, shares: new Map(seen.shares) }]),
+    );
     return { ...this.map, answered: new Map(this.#answered), silent, versions };
   }
 

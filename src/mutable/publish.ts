@@ -4,10 +4,11 @@
  * An attempt is never repeated and never believed: either the read-back proves it, or the caller maps again and makes
  * another attempt that contains or replaces it.
  */
-import { erasureCode } from '../erasure/erasure-code.js';
-import { describeError } from '../errors/tahoe-error.js';
+
 import { signPss } from '../crypto/rsa.js';
 import { bytesEqual } from '../encoding/bytes.js';
+import { erasureCode } from '../erasure/erasure-code.js';
+import { describeError } from '../errors/tahoe-error.js';
 import { encodeSdmfShares, type SdmfCheckstring, sdmfCheckstringLength } from '../share-layout/sdmf-share.js';
 import type { StorageServer, TestWrite } from '../storage-protocol/storage-server.js';
 import { compareVersions, isBuiltOn, lineageIv, type VersionKey, versionKey } from './lineage.js';
@@ -108,7 +109,8 @@ export async function publishAttempt(
   if (first === undefined) return { kind: 'unproven', reason: 'no server may be written' };
   if (options.firstAlone) {
     if (!(await write(first))) {
-      if (refused.length > 0) return { kind: 'collision', reason: `another writer was first on ${first.server.nickname}` };
+      if (refused.length > 0)
+        return { kind: 'collision', reason: `another writer was first on ${first.server.nickname}` };
       return { kind: 'unproven', reason: unknown.join('; ') };
     }
     await Promise.all(rest.map(write));
@@ -154,7 +156,9 @@ function planWrites(
       assigned.get(byLoad[index % byLoad.length]!)?.push(number);
     });
   }
-  return usable.map((server) => planServer(attempt, server, map, assigned.get(server)!)).filter((plan) => plan.written.length > 0);
+  return usable
+    .map((server) => planServer(attempt, server, map, assigned.get(server)!))
+    .filter((plan) => plan.written.length > 0);
 }
 
 function planServer(attempt: Attempt, server: StorageServer, map: SlotMap, added: readonly number[]): WritePlan {
@@ -195,13 +199,17 @@ async function proveAttempt(
   quorums: Quorums,
   serverCount: number,
 ): Promise<string | undefined> {
-  const map = await mapSlot(context, keys, { serverCount, enough: (sofar) => shownOn(keys, sofar, attempt) >= quorums.sharesTotal });
+  const map = await mapSlot(context, keys, {
+    serverCount,
+    enough: (sofar) => shownOn(keys, sofar, attempt) >= quorums.sharesTotal,
+  });
   if (shownOn(keys, map, attempt) < quorums.write) return `read back on too few servers: ${describeMap(map)}`;
   const unanswered = quorums.sharesTotal - answeredRegisters(map, quorums.sharesTotal);
   for (const { prefix, shares, key } of map.versions.values()) {
     if (key === attempt.key || compareVersions(prefix, attempt.version) < 0) continue;
     const mayBeReadable = shares.size + unanswered >= prefix.sharesNeeded;
-    if (mayBeReadable && !isBuiltOn(keys.readKey, prefix, attempt.version)) return `a version above it is visible: ${describeMap(map)}`;
+    if (mayBeReadable && !isBuiltOn(keys.readKey, prefix, attempt.version))
+      return `a version above it is visible: ${describeMap(map)}`;
   }
   const own = map.versions.get(attempt.key);
   if (own === undefined) return undefined; // only versions that contain it are left

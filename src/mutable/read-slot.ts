@@ -1,6 +1,7 @@
 /** Reading a slot: the newest version that a quorum stands behind, verified (vfs blueprint 11, "Freshness"). */
-import { TahoeError } from '../errors/tahoe-error.js';
+
 import { toHex } from '../encoding/bytes.js';
+import { TahoeError } from '../errors/tahoe-error.js';
 import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
 import { assessSlot, type SlotMemory } from './assess-slot.js';
 import { compareVersions, type VersionKey, versionKey } from './lineage.js';

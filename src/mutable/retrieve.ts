@@ -1,4 +1,6 @@
 /** The contents of one version of a slot from any k of its shares: mutable spec 8. */
+
+import { importPrivateKey } from '../crypto/rsa.js';
 import { erasureCode } from '../erasure/erasure-code.js';
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import {
@@ -10,7 +12,6 @@ import {
   sdmfShareTree,
   verifySdmfBlock,
 } from '../share-layout/sdmf-share.js';
-import { importPrivateKey } from '../crypto/rsa.js';
 import type { SlotContext } from './slot-context.js';
 import type { SigningKeys, SlotKeys } from './slot-keys.js';
 import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';

@@ -87,9 +87,9 @@ export function highestSequenceNumber(map: SlotMap): number {
 /** One line for logs and messages: what was seen where, without secrets. */
 export function describeMap(map: SlotMap): string {
   const versions = [...map.versions.values()].map(
-    ({ prefix, shares }) => `sequence ${prefix.sequenceNumber} on shares ${[...shares.keys()].sort((a, b) => a - b).join(' ')}`,
+    ({ prefix, shares }) =>
+      `sequence ${prefix.sequenceNumber} on shares ${[...shares.keys()].sort((a, b) => a - b).join(' ')}`,
   );
   const seen = versions.length === 0 ? 'no share found' : versions.join('; ');
   return `${map.answered.size} of ${map.asked.length} servers answered; ${seen}`;
 }
-

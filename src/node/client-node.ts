@@ -53,10 +53,10 @@ async function startClient(
   const files = await openClientFiles(directory, config, clientGrid, platform);
   stops.push(() => files.close());
   const rootCap = await openRootCap(directory, files, options.makeRoot ?? false);
-  const mounts = new MountManager(files.vfs, platform.log);
+  const mounts = new MountManager(files.vfs.view(), platform.log);
   stops.push(() => mounts.close());
   const sftp = config.sftp.enabled
-    ? await startSftpFrontend(directory, config.sftp, platform, files.vfs, rootCap)
+    ? await startSftpFrontend(directory, config.sftp, platform, files.vfs.view(), rootCap)
     : undefined;
   if (sftp !== undefined) stops.push(() => sftp.close());
   const control = nodeControl(directory, config, platform, clientGrid.grid, files, mounts, sftp?.status);
@@ -75,7 +75,7 @@ async function startWeb(
   if (config.webPort === undefined) return 'without web server';
   const apiToken = await directory.newApiToken(platform.entropy);
   const context = {
-    vfs: files.vfs,
+    vfs: files.vfs.view(),
     grid,
     control,
     platform,

@@ -1,9 +1,9 @@
 /** Bytes of files, from the journal where they were written here, from the grid where they were not. */
 import { LRUCache } from 'lru-cache';
 import { type ChkReadCap, type LitCap, serializeCap } from '../caps/cap.js';
+import { TahoeError } from '../errors/tahoe-error.js';
 import type { Grid } from '../grid/grid.js';
 import type { ImmutableFile, UploadSource } from '../immutable/immutable.js';
-import { TahoeError } from '../errors/tahoe-error.js';
 import type { Log } from './journal/log.js';
 import type { OverlayPiece, OverlaySnapshot, OverlayView } from './overlay.js';
 import { WRITE_HEADER_BYTES } from './records.js';
@@ -51,11 +51,13 @@ export class ContentReader {
     return target;
   }
 
-  /** A snapshot as something to upload. It must stay unreleased meanwhile. */
-  source(snapshot: OverlaySnapshot, base: ChkReadCap | LitCap): UploadSource {
+  /** A snapshot as something to upload. Its bytes stay in the journal until it is closed. */
+  source(snapshot: OverlaySnapshot, base: ChkReadCap | LitCap): UploadSource & { close(): void } {
+    const own = snapshot.share();
     return {
-      sizeBytes: snapshot.sizeBytes,
-      read: (offset, target) => this.#fill(target, offset, snapshot.ranges(offset, target.length), base, {}),
+      sizeBytes: own.sizeBytes,
+      read: (offset, target) => this.#fill(target, offset, own.ranges(offset, target.length), base, {}),
+      close: () => own.release(),
     };
   }
 
@@ -77,7 +79,10 @@ export class ContentReader {
       } else {
         const bytes = await this.file(base).read(piece.offset, piece.length, options);
         if (bytes.length !== piece.length) {
-          throw new TahoeError('the file on the grid is shorter than its capability says', { kind: 'corrupt', op: 'vfs.read' });
+          throw new TahoeError('the file on the grid is shorter than its capability says', {
+            kind: 'corrupt',
+            op: 'vfs.read',
+          });
         }
         part.set(bytes);
       }

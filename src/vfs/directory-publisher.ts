@@ -62,7 +62,8 @@ export class DirectoryPublisher {
 
   async publish(directory: Directory): Promise<PublishRound> {
     const { slots, ledger } = this.#core;
-    if (this.eligible(directory).length === 0 && directory.attempts.length === 0 && directory.isBorn) return { kind: 'idle' };
+    if (this.eligible(directory).length === 0 && directory.attempts.length === 0 && directory.isBorn)
+      return { kind: 'idle' };
     if (directory.cap === undefined) await this.#giveKey(directory);
     const keys = directory.keys!;
 
@@ -82,7 +83,8 @@ export class DirectoryPublisher {
       case 'rolled-back':
         return { kind: 'stopped', state: 'failed', reason: assessment.reason };
       case 'absent':
-        if (directory.isBorn) return { kind: 'retry', reason: 'no share of it is on the servers that answer', isCollision: false };
+        if (directory.isBorn)
+          return { kind: 'retry', reason: 'no share of it is on the servers that answer', isCollision: false };
         break;
       case 'base':
         await this.#adoptBase(directory, map, assessment.key);

@@ -6,14 +6,14 @@
  */
 import { type ChkReadCap, isDirectory, type LitCap, type ReadCap, type WriteCap } from '../caps/cap.js';
 import { type ChildCap, childCapOf, childSlotsOf } from '../caps/child-caps.js';
-import { type Metadata, linkTimes, parseMetadata, updateMetadata } from '../dirnode/metadata.js';
+import { linkTimes, type Metadata, parseMetadata, updateMetadata } from '../dirnode/metadata.js';
 import { formatJson, type JsonValue, jsonNumber } from '../dirnode/metadata-json.js';
 import { decryptWriteCap, type PackedEntry, packEntry } from '../dirnode/packing.js';
 import type { WriteKey } from '../encoding/brands.js';
 import { encodeUtf8, toHex } from '../encoding/bytes.js';
+import type { Inode } from './inode.js';
 import { timestampFromMs } from './timestamps.js';
 import type { FileKind, Timestamp } from './vfs.js';
-import type { Inode } from './inode.js';
 
 /** What an entry says, before there is an inode for it. */
 export interface EntryFacts {
@@ -107,7 +107,10 @@ function unixMetadata(inode: Inode, changeId: Uint8Array): JsonValue {
   if (inode.rdev !== 0) unix.set('rdev', inode.rdev);
   if (inode.displayName !== undefined) unix.set('name', inode.displayName);
   if (inode.extended.size > 0) {
-    unix.set('xattrs', new Map([...inode.extended].map(([key, value]) => [key, Buffer.from(value).toString('base64')])));
+    unix.set(
+      'xattrs',
+      new Map([...inode.extended].map(([key, value]) => [key, Buffer.from(value).toString('base64')])),
+    );
   }
   return unix;
 }

@@ -7,10 +7,10 @@
  */
 import type { ChkReadCap, DirectoryCap, LitCap } from '../caps/cap.js';
 import type { ChildCap } from '../caps/child-caps.js';
-import type { PackedEntry } from '../dirnode/packing.js';
 import type { Metadata } from '../dirnode/metadata.js';
-import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
+import type { PackedEntry } from '../dirnode/packing.js';
 import type { Attempt } from '../mutable/publish.js';
+import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
 import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
 import type { Overlay, OverlaySnapshot } from './overlay.js';
 import { epoch } from './timestamps.js';
@@ -47,6 +47,8 @@ export class Inode {
   directory: Directory | undefined;
   /** Anything else that an entry may hold: a mutable file, an unknown capability. */
   other: ChildCap | undefined;
+  /** Size of that file as last seen; it is not in the capability. */
+  otherSizeBytes = 0;
 
   /** How often the kernel holds this number. */
   remembered = 0;
@@ -77,6 +79,8 @@ export class FileContent {
   /** Monotonic time since when there is something that is not on the grid. */
   dirtySinceMs: number | undefined;
   upload: UploadState | undefined;
+  /** A write that is waiting for room in the journal; later ones come after it. */
+  blocked: Promise<void> | undefined;
   failure: string | undefined;
 
   constructor(base: ChkReadCap | LitCap) {
@@ -109,6 +113,8 @@ export interface DirtyName {
   displaced: Inode | undefined;
   /** Number of the last change; ascending over all names of the node. */
   change: number;
+  /** The last change that an attempt has proven, though the name was changed again meanwhile. */
+  provenChange: number;
   sinceMs: number;
   lastMs: number;
   /** Entries (undefined: absence) of attempts that may stand on the grid though they are not proven. */
@@ -170,7 +176,13 @@ export class Directory {
   journaled = false;
   /** When it became something to publish, for one that has no dirty names yet. */
   readonly createdMs: number;
-  readonly publishing: PublishState = { running: undefined, notBeforeMs: 0, failures: 0, forced: 0, lastReason: undefined };
+  readonly publishing: PublishState = {
+    running: undefined,
+    notBeforeMs: 0,
+    failures: 0,
+    forced: 0,
+    lastReason: undefined,
+  };
 
   constructor(inode: Inode, isBorn: boolean, createdMs: number) {
     this.inode = inode;
@@ -182,4 +194,3 @@ export class Directory {
     return this.cap === undefined || this.keys?.writeKey !== undefined;
   }
 }
-

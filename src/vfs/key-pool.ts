@@ -46,7 +46,8 @@ export class KeyPool implements KeySource {
   fill(): void {
     if (this.#isClosed) return;
     const worker = this.#startedWorker();
-    for (; this.#ready.length + this.#ordered - this.#waiting.length < READY; this.#ordered++) worker.postMessage('key');
+    for (; this.#ready.length + this.#ordered - this.#waiting.length < READY; this.#ordered++)
+      worker.postMessage('key');
   }
 
   async close(): Promise<void> {

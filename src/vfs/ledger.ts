@@ -8,10 +8,10 @@ import { parseMetadata } from '../dirnode/metadata.js';
 import { formatJson } from '../dirnode/metadata-json.js';
 import { concatBytes, fromHex } from '../encoding/bytes.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
-import { newSlot } from '../mutable/slot-keys.js';
 import { versionKey } from '../mutable/lineage.js';
-import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import { newSlot } from '../mutable/slot-keys.js';
 import type { Clock } from '../platform/clock.js';
+import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
 import type { AttemptedName, Directory, DirtyName, Inode, OpenAttempt } from './inode.js';
 import type { Log, LogPosition, LogRecord } from './journal/log.js';
 import { Overlay, type OverlayView } from './overlay.js';
@@ -80,7 +80,11 @@ export class Ledger {
       const piece = data.subarray(done, done + records.WRITE_BYTES_MAX);
       let position: LogPosition;
       try {
-        position = this.#log.append(kinds.write, [records.encodeWriteHeader(inode.number, offset + done), piece], 'data');
+        position = this.#log.append(
+          kinds.write,
+          [records.encodeWriteHeader(inode.number, offset + done), piece],
+          'data',
+        );
       } catch (error) {
         if (done === 0) throw error;
         break;
@@ -115,7 +119,11 @@ export class Ledger {
 
   /** The shares of a generation are on the grid. Returns true if nothing newer is waiting. */
   uploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap): boolean {
-    this.#append(kinds.uploaded, { i: inode.number, g: generation, cap: serializeCap(cap) } satisfies records.UploadedRecord);
+    this.#append(kinds.uploaded, {
+      i: inode.number,
+      g: generation,
+      cap: serializeCap(cap),
+    } satisfies records.UploadedRecord);
     return this.#applyUploaded(inode, generation, cap);
   }
 
@@ -243,7 +251,8 @@ export class Ledger {
   /** Writes everything that is pending at the head of the log, so that what is behind it can be recycled. */
   async checkpoint(): Promise<void> {
     let expectedBytes = 1024 * (this.#tree.inodes.size + 1);
-    for (const { attempts } of this.#tree.pending) for (const { attempt } of attempts) expectedBytes += attempt.content.length;
+    for (const { attempts } of this.#tree.pending)
+      for (const { attempt } of attempts) expectedBytes += attempt.content.length;
     await this.#log.checkpoint(() => this.#appendEverything(), expectedBytes);
   }
 
@@ -283,7 +292,11 @@ export class Ledger {
     appendExtents('overlay', content.overlay);
     if (content.uploaded !== undefined) {
       const { generation, cap } = content.uploaded;
-      this.#append(kinds.uploaded, { i: inode.number, g: generation, cap: serializeCap(cap) } satisfies records.UploadedRecord);
+      this.#append(kinds.uploaded, {
+        i: inode.number,
+        g: generation,
+        cap: serializeCap(cap),
+      } satisfies records.UploadedRecord);
     }
   }
 
@@ -323,7 +336,10 @@ export class Ledger {
   }
 
   #beginContent(inode: Inode): void {
-    this.#append(kinds.content, { i: inode.number, base: serializeCap(inode.content!.base) } satisfies records.ContentRecord);
+    this.#append(kinds.content, {
+      i: inode.number,
+      base: serializeCap(inode.content!.base),
+    } satisfies records.ContentRecord);
   }
 
   /** The overlay of a file that is being changed, begun if there is none. */

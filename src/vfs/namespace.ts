@@ -9,12 +9,17 @@ import { bytesEqual, concatBytes, encodeUtf8, readU64, toHex } from '../encoding
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import { compareVersions } from '../mutable/lineage.js';
 import { isCurrent, readSlot } from '../mutable/read-slot.js';
-import { parseSdmfCheckstring, type SdmfCheckstring, sdmfCheckstringLength, serializeSdmfCheckstring } from '../share-layout/sdmf-share.js';
+import {
+  parseSdmfCheckstring,
+  type SdmfCheckstring,
+  sdmfCheckstringLength,
+  serializeSdmfCheckstring,
+} from '../share-layout/sdmf-share.js';
 import type { VfsCore } from './core.js';
 import { applyEntry, type EntryFacts, readEntry } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
-import { isProvenAt } from './tree.js';
 import { entryKey } from './names.js';
+import { isProvenAt } from './tree.js';
 import type { InodeNumber } from './vfs.js';
 
 /** Inode numbers fit into a JavaScript number. */
@@ -33,7 +38,10 @@ export class Namespace {
   async openRoot(capText: string): Promise<Directory> {
     const cap = parseKnownCap(capText);
     if (!isDirectory(cap) || !isReadable(cap)) {
-      throw new TahoeError('not the capability of a directory that can be read', { kind: 'not-a-directory', op: 'vfs.open-root' });
+      throw new TahoeError('not the capability of a directory that can be read', {
+        kind: 'not-a-directory',
+        op: 'vfs.open-root',
+      });
     }
     const known = this.#core.tree.findDirectory(cap);
     if (known !== undefined) {
@@ -130,7 +138,12 @@ export class Namespace {
   }
 
   /** Contents that this node has just published: what its clean inodes already say. */
-  adoptOwn(directory: Directory, version: SdmfCheckstring, entries: ReadonlyMap<string, PackedEntry>, sizeBytes: number): void {
+  adoptOwn(
+    directory: Directory,
+    version: SdmfCheckstring,
+    entries: ReadonlyMap<string, PackedEntry>,
+    sizeBytes: number,
+  ): void {
     directory.base = { version, entries, sizeBytes };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
   }
@@ -192,7 +205,10 @@ export class Namespace {
   async #readImmutable(cap: DirectoryCap): Promise<Uint8Array> {
     const { inner } = cap;
     if (inner.type !== 'chk' && inner.type !== 'lit') {
-      throw new TahoeError(`directories of type ${inner.type} cannot be read`, { kind: 'unsupported', op: 'vfs.read-directory' });
+      throw new TahoeError(`directories of type ${inner.type} cannot be read`, {
+        kind: 'unsupported',
+        op: 'vfs.read-directory',
+      });
     }
     const file = this.#core.grid.open(inner);
     return file.read(0, file.sizeBytes);
@@ -212,7 +228,8 @@ export class Namespace {
     if (child.type !== 'known' || !isDirectory(child.cap)) return undefined;
     const known = this.#core.tree.findDirectory(child.cap);
     // a directory inside itself would make a loop for everybody who walks the tree
-    if (known === directory) throw new TahoeError('a directory that contains itself', { kind: 'corrupt', op: 'vfs.lookup' });
+    if (known === directory)
+      throw new TahoeError('a directory that contains itself', { kind: 'corrupt', op: 'vfs.lookup' });
     return known?.inode;
   }
 
@@ -222,7 +239,8 @@ export class Namespace {
     const inode = tree.addInode(number, facts.kind);
     applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
     const { child } = facts;
-    if (child.type === 'known' && isDirectory(child.cap)) tree.addDirectory(inode, child.cap, this.#core.platform.clock.monotonicMs());
+    if (child.type === 'known' && isDirectory(child.cap))
+      tree.addDirectory(inode, child.cap, this.#core.platform.clock.monotonicMs());
     else if (child.type === 'known' && (child.cap.type === 'chk' || child.cap.type === 'lit')) {
       if (facts.kind === 'file') tree.addContent(inode, child.cap);
     } else inode.other = child;
@@ -232,12 +250,17 @@ export class Namespace {
   /** Somebody else changed or removed the entry of a clean name. */
   #follow(directory: Directory, name: string, inode: Inode, entry: PackedEntry | undefined): void {
     const { settings, notify, tree } = this.#core;
-    const facts = entry === undefined ? undefined : readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
+    const facts =
+      entry === undefined ? undefined : readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
     const isSame = facts !== undefined && facts.kind === inode.kind && isSameObject(inode, facts);
     if (isSame) {
       applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
       const { child } = facts;
-      if (inode.content !== undefined && child.type === 'known' && (child.cap.type === 'chk' || child.cap.type === 'lit')) {
+      if (
+        inode.content !== undefined &&
+        child.type === 'known' &&
+        (child.cap.type === 'chk' || child.cap.type === 'lit')
+      ) {
         if (inode.content.overlay === undefined) inode.content.base = child.cap;
         inode.content.contentNumber++;
         notify({ what: 'content', inode: inode.number });
@@ -270,7 +293,11 @@ function isSamePlace(inode: Inode, directory: Directory, name: string): boolean 
 /** The same inode with other attributes or contents, or something else under the same name. */
 function isSameObject(inode: Inode, facts: EntryFacts): boolean {
   if (inode.directory !== undefined) {
-    return facts.child.type === 'known' && inode.directory.cap !== undefined && serializeCap(facts.child.cap) === serializeCap(inode.directory.cap);
+    return (
+      facts.child.type === 'known' &&
+      inode.directory.cap !== undefined &&
+      serializeCap(facts.child.cap) === serializeCap(inode.directory.cap)
+    );
   }
   return facts.inodeNumber === inode.number;
 }

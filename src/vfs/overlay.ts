@@ -39,6 +39,8 @@ export interface OverlayView {
 export interface OverlaySnapshot extends OverlayView {
   /** Once. */
   release(): void;
+  /** The same state once more, with a release of its own. */
+  share(): OverlaySnapshot;
 }
 
 export class Overlay implements OverlayView {
@@ -140,6 +142,10 @@ class FrozenOverlay implements OverlaySnapshot {
 
   extents(): Iterable<Extent> {
     return this.#list().overlapping(0, Number.POSITIVE_INFINITY);
+  }
+
+  share(): OverlaySnapshot {
+    return new FrozenOverlay(this.#list().fork(), this.sizeBytes, this.baseBytes);
   }
 
   release(): void {

@@ -3,11 +3,12 @@
  * node: when an operation is accepted, and when the journal is replayed. So nothing here asks the grid, the disk or the
  * clock; ledger.ts writes the records and calls the same functions.
  */
-import { type DirectoryCap, isWriteable, serializeCap } from '../caps/cap.js';
+
 import type { SdmfReadCap, SdmfWriteCap } from '../caps/cap.js';
-import { slotKeysOf } from '../mutable/slot-keys.js';
+import { type DirectoryCap, isWriteable, serializeCap } from '../caps/cap.js';
 import { toHex } from '../encoding/bytes.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
+import { slotKeysOf } from '../mutable/slot-keys.js';
 import { Directory, type DirtyName, FileContent, Inode } from './inode.js';
 import type { FileKind, InodeNumber } from './vfs.js';
 
@@ -33,13 +34,15 @@ export class Tree {
 
   inode(number: number): Inode {
     const inode = this.inodes.get(number);
-    if (inode === undefined) throw new TahoeError('no such inode', { kind: 'stale', op: 'vfs.inode', subject: `${number}` });
+    if (inode === undefined)
+      throw new TahoeError('no such inode', { kind: 'stale', op: 'vfs.inode', subject: `${number}` });
     return inode;
   }
 
   directory(number: number): Directory {
     const { directory } = this.inode(number);
-    if (directory === undefined) throw new TahoeError('not a directory', { kind: 'not-a-directory', op: 'vfs.directory' });
+    if (directory === undefined)
+      throw new TahoeError('not a directory', { kind: 'not-a-directory', op: 'vfs.directory' });
     return directory;
   }
 
@@ -86,7 +89,8 @@ export class Tree {
   /** The directory of this capability if it is known; a stronger capability for it is taken over. */
   findDirectory(cap: DirectoryCap): Directory | undefined {
     const directory = this.#directories.get(directoryKey(cap));
-    if (directory?.cap !== undefined && isWriteable(cap) && !isWriteable(directory.cap)) this.setDirectoryCap(directory, cap);
+    if (directory?.cap !== undefined && isWriteable(cap) && !isWriteable(directory.cap))
+      this.setDirectoryCap(directory, cap);
     return directory;
   }
 
@@ -129,20 +133,28 @@ export class Tree {
   }
 
   /** Replay: a name that attempts carry, before it is applied like any other. */
-  restoreCarried({ directory, name, expected, displaced }: NameChange, carried: (Uint8Array | undefined)[], nowMs: number): void {
+  restoreCarried(
+    { directory, name, expected, displaced }: NameChange,
+    carried: (Uint8Array | undefined)[],
+    nowMs: number,
+  ): void {
     const dirty = directory.dirty.get(name) ?? newDirtyName(name, expected, displaced, nowMs);
     dirty.carried = carried;
     directory.dirty.set(name, dirty);
   }
 
   /** The names of an attempt are on the grid as it says. */
-  applyProven(directory: Directory, names: readonly { name: string; change: number; entry: Uint8Array | undefined }[]): void {
+  applyProven(
+    directory: Directory,
+    names: readonly { name: string; change: number; entry: Uint8Array | undefined }[],
+  ): void {
     for (const { name, change, entry } of names) {
       const dirty = directory.dirty.get(name);
       if (dirty === undefined) continue;
       if (dirty.change !== change) {
         dirty.expected = entry;
         dirty.carried = [];
+        dirty.provenChange = change;
         continue;
       }
       directory.dirty.delete(name);
@@ -153,7 +165,8 @@ export class Tree {
     }
     for (const { name } of names) {
       const { displaced } = directory.dirty.get(name) ?? {};
-      if (displaced !== undefined && !isProvenAt(displaced, directory, name)) directory.dirty.get(name)!.displaced = undefined;
+      if (displaced !== undefined && !isProvenAt(displaced, directory, name))
+        directory.dirty.get(name)!.displaced = undefined;
     }
     directory.isBorn = true;
     this.notePending(directory);
@@ -178,7 +191,8 @@ export class Tree {
 
   /** Forgets an inode that nothing refers to any more. */
   dropIfUnused(inode: Inode): void {
-    const isNeeded = inode.place !== undefined || inode.handles > 0 || inode.remembered > 0 || inode.directory?.isRoot === true;
+    const isNeeded =
+      inode.place !== undefined || inode.handles > 0 || inode.remembered > 0 || inode.directory?.isRoot === true;
     if (isNeeded || this.dirtyFiles.has(inode)) return;
     this.inodes.delete(inode.number);
   }
@@ -200,6 +214,7 @@ function newDirtyName(
     expected,
     displaced,
     change: 0,
+    provenChange: 0,
     sinceMs: nowMs,
     lastMs: nowMs,
     carried: [],

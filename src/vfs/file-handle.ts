@@ -1,0 +1,130 @@
+/** Open files: the handles of one inode share its overlay, so that each sees at once what any of them wrote. */
+
+import { TahoeError } from '../errors/tahoe-error.js';
+import { readSlot } from '../mutable/read-slot.js';
+import { slotKeysOf } from '../mutable/slot-keys.js';
+import type { ReadOptions } from './content-reader.js';
+import type { VfsCore } from './core.js';
+import { writeFile } from './file-writer.js';
+import type { Inode } from './inode.js';
+import type { FileHandle, InodeNumber, OpenFlags } from './vfs.js';
+
+export interface HandleOwner {
+  /** A close: snapshot if there is something new, durable when it resolves. */
+  flush(inode: Inode): Promise<void>;
+  fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void>;
+  /** The handle is gone. */
+  released(inode: Inode, wasWriter: boolean): Promise<void>;
+}
+
+export class OpenFile implements FileHandle {
+  readonly #core: VfsCore;
+  readonly #owner: HandleOwner;
+  readonly #inode: Inode;
+  readonly #flags: OpenFlags;
+  #isReleased = false;
+
+  constructor(core: VfsCore, owner: HandleOwner, inode: Inode, flags: OpenFlags) {
+    this.#core = core;
+    this.#owner = owner;
+    this.#inode = inode;
+    this.#flags = flags;
+    inode.handles++;
+    if (flags.write) inode.content!.writers++;
+  }
+
+  get inode(): InodeNumber {
+    return this.#inode.number;
+  }
+
+  get contentNumber(): number {
+    return this.#inode.content!.contentNumber;
+  }
+
+  async read(offset: number, length: number, options: ReadOptions = {}): Promise<Uint8Array> {
+    this.#check(this.#flags.read, 'reading');
+    const { overlay, base } = this.#inode.content!;
+    if (overlay !== undefined) return this.#core.contents.read(overlay, base, offset, length, options);
+    return this.#core.contents.file(base).read(offset, length, options);
+  }
+
+  async write(offset: number, data: Uint8Array): Promise<void> {
+    this.#check(this.#flags.write, 'writing');
+    await writeFile(this.#core, this.#inode, this.#flags.append ? undefined : offset, data);
+  }
+
+  async flush(): Promise<void> {
+    this.#check(true, 'anything');
+    if (this.#flags.write) await this.#owner.flush(this.#inode);
+  }
+
+  async fsync(options: ReadOptions = {}): Promise<void> {
+    this.#check(true, 'anything');
+    await this.#owner.fsync(this.#inode, options.signal);
+  }
+
+  async release(): Promise<void> {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    const { content } = this.#inode;
+    if (this.#flags.write) content!.writers--;
+    this.#inode.handles--;
+    await this.#owner.released(this.#inode, this.#flags.write);
+  }
+
+  #check(isAllowed: boolean, what: string): void {
+    if (this.#isReleased) throw new TahoeError('the file is closed', { kind: 'closed', op: 'vfs.handle' });
+    if (!isAllowed) throw new TahoeError(`the file is not open for ${what}`, { kind: 'permission', op: 'vfs.handle' });
+  }
+}
+
+/** A mutable file of another program: one verified version, as it was when it was opened. Read only. */
+export class MutableFileHandle implements FileHandle {
+  readonly #inode: Inode;
+  readonly #bytes: Uint8Array;
+  readonly #owner: HandleOwner;
+  readonly contentNumber: number;
+  #isReleased = false;
+
+  static async open(core: VfsCore, owner: HandleOwner, inode: Inode): Promise<MutableFileHandle> {
+    const { other } = inode;
+    const cap = other?.type === 'known' ? other.cap : undefined;
+    if (cap?.type !== 'sdmf-write' && cap?.type !== 'sdmf-read') {
+      throw new TahoeError('a file of a kind that this version cannot read', { kind: 'unsupported', op: 'vfs.open' });
+    }
+    const { content, version } = await readSlot(core.slots, slotKeysOf(cap), core.quorums);
+    return new MutableFileHandle(owner, inode, content, version.sequenceNumber);
+  }
+
+  private constructor(owner: HandleOwner, inode: Inode, bytes: Uint8Array, contentNumber: number) {
+    this.#owner = owner;
+    this.#inode = inode;
+    this.#bytes = bytes;
+    this.contentNumber = contentNumber;
+    inode.handles++;
+    inode.otherSizeBytes = bytes.length;
+  }
+
+  get inode(): InodeNumber {
+    return this.#inode.number;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    return this.#bytes.slice(offset, offset + length);
+  }
+
+  async write(): Promise<void> {
+    throw new TahoeError('mutable files are read only here', { kind: 'permission', op: 'vfs.write' });
+  }
+
+  async flush(): Promise<void> {}
+
+  async fsync(): Promise<void> {}
+
+  async release(): Promise<void> {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#inode.handles--;
+    await this.#owner.released(this.#inode, false);
+  }
+}

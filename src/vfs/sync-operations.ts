@@ -1,0 +1,268 @@
+/** From here to the grid and how far it has come: close, fsync, drain, state of a path, status, resuming after a start. */
+import { serializeCap } from '../caps/cap.js';
+import { TahoeError } from '../errors/tahoe-error.js';
+import type { VfsCore } from './core.js';
+import type { HandleOwner } from './file-handle.js';
+import type { Directory, Inode } from './inode.js';
+import type { NameOperations } from './name-operations.js';
+import type { Namespace } from './namespace.js';
+import type { FileSystemStatistics, SyncState, VfsStatus } from './vfs.js';
+import type { WriteBack } from './write-back.js';
+
+/** What is reported when no server says how much room it has: large, never full. */
+const UNKNOWN_SPACE_BYTES = 2 ** 50;
+const INODES = 2 ** 40;
+const NAME_LENGTH_MAX = 255;
+/** Above this many levels a chain of places is a loop. */
+const DEPTH_MAX = 10_000;
+
+export class SyncOperations implements HandleOwner {
+  readonly #core: VfsCore;
+  readonly #namespace: Namespace;
+  readonly #names: NameOperations;
+  readonly #writeBack: WriteBack;
+
+  constructor(core: VfsCore, namespace: Namespace, names: NameOperations, writeBack: WriteBack) {
+    this.#core = core;
+    this.#namespace = namespace;
+    this.#names = names;
+    this.#writeBack = writeBack;
+  }
+
+  // close and fsync
+
+  async flush(inode: Inode): Promise<void> {
+    await this.#settleWrites(inode);
+    this.#snapshotIfDirty(inode);
+    await this.#core.ledger.sync();
+  }
+
+  async released(inode: Inode, wasWriter: boolean): Promise<void> {
+    if (inode.place === undefined && inode.handles === 0) {
+      if (inode.content !== undefined) this.#writeBack.dropFile(inode);
+      this.#core.tree.dropIfUnused(inode);
+      return;
+    }
+    if (!wasWriter) return;
+    if (inode.content!.hasUnsnapshotted) await this.flush(inode);
+    this.#writeBack.poke();
+  }
+
+  async fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
+    await this.flush(inode);
+    // no name: there is nothing that could be synced
+    if (inode.place === undefined || this.#core.settings.fsync === 'journal') return;
+    const { content } = inode;
+    const generation = content?.generation ?? 0;
+    const isUploaded = () => {
+      if (content?.overlay === undefined) return true;
+      return (content.uploaded?.generation ?? 0) >= generation;
+    };
+    await this.#writeBack.waitFor(isUploaded, { inode, directories: [] }, signal);
+    await this.#publishChain(inode, signal);
+  }
+
+  async fsyncDirectory(directory: Directory, signal: AbortSignal | undefined): Promise<void> {
+    await this.#core.ledger.sync();
+    if (this.#core.settings.fsync === 'journal') return;
+    const accepted = new Map([...directory.dirty.values()].map(({ name, change }) => [name, change]));
+    const isPublished = () =>
+      directory.isBorn && ![...accepted].some(([name, change]) => isStillDirty(directory, name, change));
+    // names wait for their contents and for directories below that were never published
+    const below = [...directory.dirty.values()].flatMap(({ child }) =>
+      child?.directory === undefined ? [] : [child.directory],
+    );
+    await this.#writeBack.waitFor(isPublished, { directories: [directory, ...below] }, signal);
+    await this.#publishChain(directory.inode, signal);
+  }
+
+  /** Waits until every directory from the inode up to the first proven one, and so to a root, is published. */
+  async #publishChain(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
+    for (let current = inode, depth = 0; current.place !== undefined && depth < DEPTH_MAX; depth++) {
+      const { directory, name } = current.place;
+      const change = directory.dirty.get(name)?.change;
+      if (change !== undefined) {
+        const isProven = () => !isStillDirty(directory, name, change);
+        await this.#writeBack.waitFor(isProven, { inode: current, directories: [directory] }, signal);
+      }
+      current = directory.inode;
+    }
+    await this.#checkChain(inode);
+  }
+
+  /** The grid must still lead to the inode: another writer may have taken a directory away. */
+  async #checkChain(inode: Inode): Promise<void> {
+    const chain: Inode[] = [];
+    for (
+      let current: Inode | undefined = inode;
+      current?.place !== undefined;
+      current = current.place.directory.inode
+    ) {
+      chain.push(current);
+      if (chain.length > DEPTH_MAX) break;
+    }
+    for (const link of chain) await this.#namespace.load(link.place?.directory ?? this.#gone());
+    if (chain.some(({ place }) => place === undefined)) this.#gone();
+  }
+
+  #gone(): never {
+    throw new TahoeError('another writer has removed it or a directory above it', { kind: 'stale', op: 'vfs.fsync' });
+  }
+
+  #snapshotIfDirty(inode: Inode): void {
+    const { content } = inode;
+    if (!content?.hasUnsnapshotted || content.overlay === undefined) return;
+    this.#core.ledger.snapshot(inode);
+    this.#names.renewEntry(inode);
+    this.#writeBack.noteSnapshot(inode);
+  }
+
+  async #settleWrites(inode: Inode): Promise<void> {
+    while (inode.content?.blocked !== undefined) await inode.content.blocked;
+  }
+
+  // everything
+
+  async drain(options: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onProgress?: (status: VfsStatus) => void;
+  }): Promise<void> {
+    const { tree } = this.#core;
+    const isDone = () => tree.pending.size === 0 && ![...tree.dirtyFiles].some((inode) => inode.place !== undefined);
+    await this.#writeBack.drain(isDone, () => options.onProgress?.(this.status()), options.signal);
+  }
+
+  async createUnlinkedDirectory(): Promise<string> {
+    const { tree, platform, settings } = this.#core;
+    const inode = tree.addInode(this.#namespace.newNumber(), 'directory');
+    inode.mode = 0o755;
+    inode.uid = settings.defaultUid;
+    inode.gid = settings.defaultGid;
+    const directory = tree.addDirectory(inode, undefined, platform.clock.monotonicMs());
+    directory.isRoot = true;
+    this.#namespace.isLoadDue(directory);
+    this.#core.ledger.describeDirectory(directory);
+    await this.#writeBack.waitFor(() => directory.isBorn, { directories: [directory] });
+    return serializeCap(directory.cap!);
+  }
+
+  /** After replay: uploads and publishes go on; what no name leads to is dropped. */
+  async resume(): Promise<void> {
+    const { tree, platform } = this.#core;
+    for (const inode of [...tree.dirtyFiles]) {
+      if (inode.place === undefined) this.#writeBack.dropFile(inode);
+      else if (inode.content!.snapshot !== undefined) this.#writeBack.noteSnapshot(inode);
+    }
+    const files = tree.dirtyFiles.size;
+    if (files + tree.pending.size > 0)
+      platform.log.info('resuming what was pending', { files, directories: tree.pending.size });
+    await this.#core.ledger.checkpoint();
+    this.#writeBack.poke();
+  }
+
+  // where things are
+
+  stateOf(inode: Inode): SyncState {
+    let worst: SyncState = this.#contentState(inode);
+    for (let current: Inode | undefined = inode, depth = 0; current !== undefined && depth < DEPTH_MAX; depth++) {
+      const { place, directory } = current as Inode;
+      if (directory?.problem !== undefined) worst = worse(worst, directory.problem);
+      if (directory !== undefined && !directory.isBorn) worst = worse(worst, { state: 'local' });
+      const dirty = place?.directory.dirty.get(place.name);
+      if (dirty?.conflict !== undefined) worst = worse(worst, { state: 'conflict', reason: dirty.conflict });
+      else if (dirty !== undefined)
+        worst = worse(worst, { state: this.#contentState(inode).state === 'local' ? 'local' : 'uploading' });
+      current = place?.directory.inode;
+    }
+    return worst;
+  }
+
+  status(): VfsStatus {
+    const { tree, ledger, platform } = this.#core;
+    const nowMs = platform.clock.monotonicMs();
+    const files = new Set<Inode>(tree.dirtyFiles);
+    let bytes = 0;
+    let oldestMs = nowMs;
+    for (const { content } of tree.dirtyFiles) {
+      bytes += content!.sizeBytes;
+      oldestMs = Math.min(oldestMs, content!.dirtySinceMs ?? nowMs);
+    }
+    const problems: { path: string; state: SyncState }[] = [];
+    for (const directory of tree.pending) {
+      for (const { child, sinceMs, conflict } of directory.dirty.values()) {
+        oldestMs = Math.min(oldestMs, sinceMs);
+        if (child !== undefined && child.directory === undefined) files.add(child);
+        if (conflict !== undefined)
+          problems.push({ path: pathOf(directory.inode), state: { state: 'conflict', reason: conflict } });
+      }
+      if (directory.problem !== undefined) problems.push({ path: pathOf(directory.inode), state: directory.problem });
+    }
+    for (const inode of tree.dirtyFiles) {
+      const reason = inode.content!.failure;
+      if (reason !== undefined) problems.push({ path: pathOf(inode), state: { state: 'local', reason } });
+    }
+    const usage = ledger.log.usage();
+    return {
+      filesPending: files.size,
+      bytesPending: bytes,
+      directoriesPending: tree.pending.size,
+      oldestPendingSeconds: (nowMs - oldestMs) / 1000,
+      publishes: this.#writeBack.publishesDone,
+      uploads: this.#writeBack.uploadsDone,
+      journalBytes: usage.bytes,
+      journalFreeBytes: usage.freeBytes,
+      problems,
+    };
+  }
+
+  /** Room for plaintext: what the servers have, in the proportion of the encoding. */
+  statistics(blockSizeBytes: number): FileSystemStatistics {
+    const { sharesNeeded, sharesTotal } = this.#core.quorums;
+    const known = this.#core.grid
+      .servers()
+      .flatMap(({ availableSpace }) => (availableSpace === undefined ? [] : [availableSpace]));
+    // the fullest servers decide once fewer than all of a file's shares fit
+    const sum = known.reduce((total, space) => total + space, 0);
+    const freeBytes =
+      known.length === 0 ? UNKNOWN_SPACE_BYTES : Math.min(UNKNOWN_SPACE_BYTES, (sum * sharesNeeded) / sharesTotal);
+    const blocksFree = Math.floor(freeBytes / blockSizeBytes);
+    return {
+      blockSizeBytes,
+      blocks: Math.floor(UNKNOWN_SPACE_BYTES / blockSizeBytes),
+      blocksFree,
+      inodes: INODES,
+      inodesFree: INODES - this.#core.tree.inodes.size,
+      nameLengthMax: NAME_LENGTH_MAX,
+    };
+  }
+
+  #contentState({ content }: Inode): SyncState {
+    if (content?.overlay === undefined) return { state: 'grid' };
+    const reason = content.failure;
+    if (content.upload !== undefined) return { state: 'uploading' };
+    return reason === undefined ? { state: 'local' } : { state: 'local', reason };
+  }
+}
+
+/** From the root that leads to it; for messages. */
+export function pathOf(inode: Inode): string {
+  const parts: string[] = [];
+  for (let current: Inode | undefined = inode; current?.place !== undefined && parts.length < DEPTH_MAX; ) {
+    parts.unshift(current.displayName ?? current.place.name);
+    current = current.place.directory.inode;
+  }
+  return `/${parts.join('/')}`;
+}
+
+function isStillDirty(directory: Directory, name: string, change: number): boolean {
+  const dirty = directory.dirty.get(name);
+  if (dirty === undefined) return false;
+  // changed again since, but what it was then has been proven on the way
+  return dirty.provenChange < change;
+}
+
+const order: readonly SyncState['state'][] = ['failed', 'conflict', 'local', 'uploading', 'grid'];
+
+function worse(a: SyncState, b: SyncState): SyncState {
+  return order.indexOf(b.state) < order.indexOf(a.state) ? b : a;
+}

@@ -1,0 +1,440 @@
+/** The Vfs of a node: opens the journal, replays it, and puts the parts together. The contract is in vfs.ts. */
+import { serializeCap } from '../caps/cap.js';
+import { childSlotsOf } from '../caps/child-caps.js';
+import { encodeUtf8 } from '../encoding/bytes.js';
+import { TahoeError } from '../errors/tahoe-error.js';
+import type { Grid } from '../grid/grid.js';
+import { readSlot } from '../mutable/read-slot.js';
+import type { SlotContext } from '../mutable/slot-context.js';
+import { slotKeysOf } from '../mutable/slot-keys.js';
+import { quorumsOf } from '../mutable/slot-map.js';
+import type { Platform } from '../platform/platform.js';
+import { ContentReader } from './content-reader.js';
+import { defaultSettings, type VfsCore, type VfsSettings } from './core.js';
+import { DirectoryPublisher } from './directory-publisher.js';
+import { MutableFileHandle, OpenFile } from './file-handle.js';
+import type { Directory, Inode } from './inode.js';
+import { loadOrCreateJournalKey } from './journal/key.js';
+import { openLog } from './journal/log-engine.js';
+import { SealedStore } from './journal/sealed-store.js';
+import type { KeySource } from './key-pool.js';
+import { Ledger } from './ledger.js';
+import { NameOperations } from './name-operations.js';
+import { Namespace } from './namespace.js';
+import { SyncOperations } from './sync-operations.js';
+import { timestampFromMs } from './timestamps.js';
+import { Tree } from './tree.js';
+import type * as vfs from './vfs.js';
+import { VfsView } from './vfs-view.js';
+import { WriteBack } from './write-back.js';
+
+export interface VfsOptions {
+  readonly platform: Platform;
+  readonly grid: Grid;
+  readonly slots: SlotContext;
+  readonly keys: KeySource;
+  readonly encoding: { readonly sharesNeeded: number; readonly sharesHappy: number; readonly sharesTotal: number };
+  /** Absolute; the journal and the remembered directories go below it. */
+  readonly directory: string;
+  /** File of the journal's key. */
+  readonly keyPath: string;
+  readonly journalBytesMax: number;
+  readonly settings?: Partial<VfsSettings>;
+}
+
+/** The Vfs of a node. `view` gives each frontend its own, so that it hears of what the others change. */
+export interface NodeVfs extends vfs.Vfs {
+  view(): vfs.Vfs;
+  /** Keeps in the journal what is not on the grid yet. */
+  close(): Promise<void>;
+}
+
+/** Part of the journal that only draining may use. */
+const JOURNAL_RESERVE_BYTES = 256 * 1024 * 1024;
+const EXTENDED_VALUE_BYTES_MAX = 16 * 1024;
+const EXTENDED_TOTAL_BYTES_MAX = 32 * 1024;
+const STATE_ATTRIBUTE = 'user.tahoe.state';
+const BLOCK_BYTES = 4096;
+
+/**
+ * Opens the journal below `directory` and resumes what was pending. The caller holds the lock of the node's directory.
+ * Kinds: `permission` (journal made under another key), `corrupt` (the journal is damaged where it was promised), `no-space`.
+ */
+export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
+  const { platform, grid, slots, encoding, directory } = options;
+  const settings: VfsSettings = { ...defaultSettings, ...options.settings };
+  const masterKey = await loadOrCreateJournalKey(platform.files, options.keyPath, platform.entropy);
+  const sealed = { files: platform.files, masterKey, entropy: platform.entropy, log: platform.log };
+  const opened = await openLog({
+    ...sealed,
+    directory: `${directory}/journal`,
+    limitBytes: options.journalBytesMax,
+    reserveBytes: JOURNAL_RESERVE_BYTES,
+  });
+  const tree = new Tree();
+  const ledger = new Ledger(opened.log, tree, platform.clock);
+  const watchers = new Set<(change: vfs.Change) => void>();
+  const core: VfsCore = {
+    platform,
+    settings,
+    tree,
+    ledger,
+    grid,
+    slots,
+    quorums: quorumsOf(encoding),
+    sharesHappy: encoding.sharesHappy,
+    contents: new ContentReader(opened.log, grid),
+    remembered: new SealedStore({ ...sealed, directory: `${directory}/remembered` }),
+    notify: (change) => {
+      for (const watcher of watchers) watcher(change);
+    },
+  };
+  for await (const record of opened.replay) ledger.replay(record);
+  ledger.finishReplay();
+  await opened.log.finishReplay();
+  const engine = new VfsEngine(core, options.keys, watchers);
+  await engine.resume();
+  return engine;
+}
+
+class VfsEngine implements NodeVfs {
+  readonly #core: VfsCore;
+  readonly #namespace: Namespace;
+  readonly #names: NameOperations;
+  readonly #writeBack: WriteBack;
+  readonly #sync: SyncOperations;
+  readonly #watchers: Set<(change: vfs.Change) => void>;
+
+  constructor(core: VfsCore, keys: KeySource, watchers: Set<(change: vfs.Change) => void>) {
+    this.#core = core;
+    this.#watchers = watchers;
+    this.#namespace = new Namespace(core);
+    const wanted = new Set<Inode>();
+    const publisher = new DirectoryPublisher(core, this.#namespace, keys, wanted);
+    this.#writeBack = new WriteBack(core, publisher, wanted);
+    this.#names = new NameOperations(core, this.#namespace, {
+      unlinked: (inode) => this.#dropIfOrphan(inode),
+      changed: () => this.#writeBack.noteNames(),
+    });
+    this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack);
+  }
+
+  /** After replay: what was pending goes on. */
+  async resume(): Promise<void> {
+    await this.#sync.resume();
+  }
+
+  view(): vfs.Vfs {
+    const own = new Set<(change: vfs.Change) => void>();
+    const announce = (change: vfs.Change) => {
+      for (const watcher of this.#watchers) if (!own.has(watcher)) watcher(change);
+    };
+    return new VfsView(this, announce, (listener) => {
+      own.add(listener);
+      const stop = this.watch(listener);
+      return () => {
+        own.delete(listener);
+        stop();
+      };
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#writeBack.stop();
+    await this.#core.ledger.log.close();
+  }
+
+  async openRoot(cap: string): Promise<vfs.Attributes> {
+    const directory = await this.#namespace.openRoot(cap);
+    return attributesOf(directory.inode);
+  }
+
+  async lookup(parent: vfs.InodeNumber, name: string): Promise<vfs.Attributes> {
+    return this.#freshAttributes(await this.#names.lookup(parent, name));
+  }
+
+  async parentOf(directory: vfs.InodeNumber): Promise<vfs.Attributes> {
+    const { inode } = this.#core.tree.directory(directory);
+    return attributesOf(inode.place?.directory.inode ?? inode);
+  }
+
+  async attributes(inode: vfs.InodeNumber): Promise<vfs.Attributes> {
+    return this.#freshAttributes(this.#core.tree.inode(inode));
+  }
+
+  async setAttributes(number: vfs.InodeNumber, changes: vfs.AttributeChanges): Promise<vfs.Attributes> {
+    const inode = this.#core.tree.inode(number);
+    this.#checkWriteable(inode);
+    if (changes.sizeBytes !== undefined) await this.#resize(inode, changes.sizeBytes);
+    const now = timestampFromMs(this.#core.platform.clock.wallMs());
+    const time = (value: vfs.Timestamp | 'now') => (value === 'now' ? now : value);
+    if (changes.mode !== undefined) inode.mode = changes.mode & 0o7777;
+    if (changes.uid !== undefined) inode.uid = changes.uid;
+    if (changes.gid !== undefined) inode.gid = changes.gid;
+    if (changes.accessed !== undefined) inode.accessed = time(changes.accessed);
+    if (changes.modified !== undefined) inode.modified = time(changes.modified);
+    inode.changed = now;
+    this.#names.attributesChanged(inode);
+    return attributesOf(inode);
+  }
+
+  async readDirectory(number: vfs.InodeNumber): Promise<readonly vfs.DirectoryEntry[]> {
+    const directory = this.#core.tree.directory(number);
+    await this.#namespace.load(directory);
+    return this.#namespace
+      .children(directory)
+      .map(([name, inode]) => ({ name, attributes: attributesOf(inode) }))
+      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  }
+
+  async create(parent: vfs.InodeNumber, name: string, node: vfs.NewNode, flags: vfs.OpenFlags) {
+    const directory = await this.#names.writeable(parent);
+    const standing = this.#namespace.child(directory, name);
+    if (standing !== undefined && flags.exclusive)
+      throw new TahoeError('the name exists', { kind: 'exists', op: 'vfs.create' });
+    const inode = standing ?? this.#names.makeIn(directory, name, 'file', node);
+    const handle = await this.#openInode(inode, flags);
+    return { attributes: attributesOf(inode), handle };
+  }
+
+  async makeDirectory(parent: vfs.InodeNumber, name: string, node: vfs.NewNode): Promise<vfs.Attributes> {
+    return attributesOf(await this.#names.make(parent, name, 'directory', node));
+  }
+
+  async makeSymlink(parent: vfs.InodeNumber, name: string, target: string, node: vfs.NewNode): Promise<vfs.Attributes> {
+    return attributesOf(await this.#names.make(parent, name, 'symlink', node, { target }));
+  }
+
+  async makeNode(parent: vfs.InodeNumber, name: string, kind: vfs.FileKind, rdev: number, node: vfs.NewNode) {
+    if (kind === 'directory' || kind === 'symlink')
+      throw new TahoeError('not made like this', { kind: 'invalid', op: 'vfs.make-node' });
+    return attributesOf(await this.#names.make(parent, name, kind, node, { rdev }));
+  }
+
+  async readSymlink(number: vfs.InodeNumber): Promise<string> {
+    const inode = this.#core.tree.inode(number);
+    if (inode.kind !== 'symlink')
+      throw new TahoeError('not a symbolic link', { kind: 'invalid', op: 'vfs.read-symlink' });
+    return inode.symlinkTarget;
+  }
+
+  unlink(parent: vfs.InodeNumber, name: string): Promise<void> {
+    return this.#names.unlink(parent, name);
+  }
+
+  removeDirectory(parent: vfs.InodeNumber, name: string): Promise<void> {
+    return this.#names.removeDirectory(parent, name);
+  }
+
+  rename(from: vfs.Location, to: vfs.Location, mode: vfs.RenameMode): Promise<void> {
+    return this.#names.rename(from, to, mode);
+  }
+
+  async open(number: vfs.InodeNumber, flags: vfs.OpenFlags): Promise<vfs.FileHandle> {
+    return this.#openInode(this.#core.tree.inode(number), flags);
+  }
+
+  fsyncDirectory(
+    directory: vfs.InodeNumber,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    return this.#sync.fsyncDirectory(this.#core.tree.directory(directory), options.signal);
+  }
+
+  async getExtendedAttribute(number: vfs.InodeNumber, name: string): Promise<Uint8Array> {
+    const inode = this.#core.tree.inode(number);
+    checkExtendedName(name);
+    if (name === STATE_ATTRIBUTE) {
+      const { state, reason } = this.#sync.stateOf(inode);
+      return encodeUtf8(reason === undefined ? state : `${state} (${reason})`);
+    }
+    const value = inode.extended.get(name);
+    if (value === undefined) throw noAttribute();
+    return value;
+  }
+
+  async listExtendedAttributes(number: vfs.InodeNumber): Promise<readonly string[]> {
+    return [STATE_ATTRIBUTE, ...this.#core.tree.inode(number).extended.keys()];
+  }
+
+  async setExtendedAttribute(
+    number: vfs.InodeNumber,
+    name: string,
+    value: Uint8Array,
+    mode: 'any' | 'create' | 'replace',
+  ) {
+    const inode = this.#core.tree.inode(number);
+    checkExtendedName(name);
+    this.#checkWriteable(inode);
+    if (name === STATE_ATTRIBUTE) throw new TahoeError('it is read only', { kind: 'permission', op: 'vfs.set-xattr' });
+    const isThere = inode.extended.has(name);
+    if (mode === 'create' && isThere)
+      throw new TahoeError('the attribute exists', { kind: 'exists', op: 'vfs.set-xattr' });
+    if (mode === 'replace' && !isThere) throw noAttribute();
+    let totalBytes = value.length;
+    for (const [other, bytes] of inode.extended) if (other !== name) totalBytes += bytes.length;
+    if (value.length > EXTENDED_VALUE_BYTES_MAX || totalBytes > EXTENDED_TOTAL_BYTES_MAX) {
+      throw new TahoeError('the extended attributes would be too large', { kind: 'too-large', op: 'vfs.set-xattr' });
+    }
+    inode.extended.set(name, value.slice());
+    this.#touchAttributes(inode);
+  }
+
+  async removeExtendedAttribute(number: vfs.InodeNumber, name: string): Promise<void> {
+    const inode = this.#core.tree.inode(number);
+    checkExtendedName(name);
+    this.#checkWriteable(inode);
+    if (!inode.extended.delete(name)) throw noAttribute();
+    this.#touchAttributes(inode);
+  }
+
+  async fileSystemStatistics(): Promise<vfs.FileSystemStatistics> {
+    return this.#sync.statistics(BLOCK_BYTES);
+  }
+
+  remember(number: vfs.InodeNumber): void {
+    const inode = this.#core.tree.inodes.get(number);
+    if (inode !== undefined) inode.remembered++;
+  }
+
+  forget(number: vfs.InodeNumber, count: number): void {
+    const inode = this.#core.tree.inodes.get(number);
+    if (inode === undefined) return;
+    inode.remembered = Math.max(0, inode.remembered - count);
+    this.#core.tree.dropIfUnused(inode);
+  }
+
+  watch(listener: (change: vfs.Change) => void): () => void {
+    this.#watchers.add(listener);
+    return () => {
+      this.#watchers.delete(listener);
+    };
+  }
+
+  async capOf(number: vfs.InodeNumber): Promise<string | undefined> {
+    const { content, directory, other } = this.#core.tree.inode(number);
+    if (directory !== undefined)
+      return directory.cap === undefined || !directory.isBorn ? undefined : serializeCap(directory.cap);
+    if (content !== undefined) return content.overlay === undefined ? serializeCap(content.base) : undefined;
+    if (other === undefined) return undefined;
+    const { writeCap, readCap } = childSlotsOf(other, { deepImmutable: false });
+    return writeCap || readCap || undefined;
+  }
+
+  async linkCap(parent: vfs.InodeNumber, name: string, cap: string, replace: 'never' | 'only-files' | 'always') {
+    return attributesOf(await this.#names.link(parent, name, cap, replace));
+  }
+
+  async detach(parent: vfs.InodeNumber, name: string): Promise<string | undefined> {
+    const inode = await this.#names.lookup(parent, name);
+    const cap = await this.capOf(inode.number);
+    await this.#names.detach(parent, name);
+    return cap;
+  }
+
+  createUnlinkedDirectory(): Promise<string> {
+    return this.#sync.createUnlinkedDirectory();
+  }
+
+  async state(inode: vfs.InodeNumber): Promise<vfs.SyncState> {
+    return this.#sync.stateOf(this.#core.tree.inode(inode));
+  }
+
+  status(): vfs.VfsStatus {
+    return this.#sync.status();
+  }
+
+  drain(options: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onProgress?: (status: vfs.VfsStatus) => void;
+  }): Promise<void> {
+    return this.#sync.drain(options);
+  }
+
+  async #openInode(inode: Inode, flags: vfs.OpenFlags): Promise<vfs.FileHandle> {
+    if (inode.directory !== undefined)
+      throw new TahoeError('it is a directory', { kind: 'is-a-directory', op: 'vfs.open' });
+    if (flags.write) this.#checkWriteable(inode);
+    if (inode.content === undefined) {
+      if (flags.write) throw new TahoeError('mutable files are read only here', { kind: 'permission', op: 'vfs.open' });
+      return MutableFileHandle.open(this.#core, this.#sync, inode);
+    }
+    const handle = new OpenFile(this.#core, this.#sync, inode, flags);
+    if (flags.truncate && flags.write) await this.#resize(inode, 0);
+    return handle;
+  }
+
+  async #resize(inode: Inode, sizeBytes: number): Promise<void> {
+    if (inode.directory !== undefined)
+      throw new TahoeError('it is a directory', { kind: 'is-a-directory', op: 'vfs.truncate' });
+    if (inode.kind !== 'file' || inode.content === undefined || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
+      throw new TahoeError('its size cannot be changed', { kind: 'invalid', op: 'vfs.truncate' });
+    }
+    const { content } = inode;
+    while (content.blocked !== undefined) await content.blocked;
+    if (sizeBytes !== content.sizeBytes) this.#core.ledger.truncate(inode, sizeBytes);
+    inode.modified = timestampFromMs(this.#core.platform.clock.wallMs());
+    if (content.writers === 0) await this.#sync.flush(inode);
+  }
+
+  #touchAttributes(inode: Inode): void {
+    inode.changed = timestampFromMs(this.#core.platform.clock.wallMs());
+    this.#names.attributesChanged(inode);
+  }
+
+  /** Authority to change an inode is that over the directory which names it. */
+  #checkWriteable(inode: Inode): void {
+    const parent: Directory | undefined = inode.place?.directory;
+    const isAllowed = parent?.isWriteable ?? inode.directory?.isWriteable ?? true;
+    if (!isAllowed)
+      throw new TahoeError('read-only: the capability does not allow writing', { kind: 'read-only', op: 'vfs.write' });
+  }
+
+  async #freshAttributes(inode: Inode): Promise<vfs.Attributes> {
+    const cap = inode.other?.type === 'known' ? inode.other.cap : undefined;
+    if (cap?.type === 'sdmf-read' || cap?.type === 'sdmf-write') {
+      const { content } = await readSlot(this.#core.slots, slotKeysOf(cap), this.#core.quorums);
+      inode.otherSizeBytes = content.length;
+    }
+    return attributesOf(inode);
+  }
+
+  #dropIfOrphan(inode: Inode): void {
+    if (inode.place === undefined && inode.handles === 0 && inode.content !== undefined)
+      this.#writeBack.dropFile(inode);
+    this.#core.tree.dropIfUnused(inode);
+  }
+}
+
+function attributesOf(inode: Inode): vfs.Attributes {
+  return {
+    inode: inode.number,
+    kind: inode.kind,
+    mode: inode.mode,
+    uid: inode.uid,
+    gid: inode.gid,
+    // 1 for directories too, as file systems do that do not count: 2 would promise that there are no subdirectories
+    links: inode.place === undefined && inode.directory?.isRoot !== true ? 0 : 1,
+    sizeBytes: sizeOf(inode),
+    rdev: inode.rdev,
+    accessed: inode.accessed,
+    modified: inode.modified,
+    changed: inode.changed,
+  };
+}
+
+function sizeOf(inode: Inode): number {
+  if (inode.content !== undefined) return inode.content.sizeBytes;
+  if (inode.directory !== undefined) return BLOCK_BYTES;
+  if (inode.kind === 'symlink') return encodeUtf8(inode.symlinkTarget).length;
+  return inode.otherSizeBytes;
+}
+
+function checkExtendedName(name: string): void {
+  if (name.startsWith('user.') && name.length > 5 && encodeUtf8(name).length <= 255) return;
+  throw new TahoeError('only attributes in the user namespace are kept', { kind: 'unsupported', op: 'vfs.xattr' });
+}
+
+function noAttribute(): TahoeError {
+  return new TahoeError('no such attribute', { kind: 'no-attribute', op: 'vfs.xattr' });
+}

@@ -1,0 +1,437 @@
+/**
+ * Decides when what was written here goes to the grid: uploads of closed files, publishes of directories, both in
+ * bounded numbers, retried with growing delays, at once for whoever waits (vfs blueprint 6 and 9).
+ */
+import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import type { Timer } from '../platform/clock.js';
+import type { VfsCore } from './core.js';
+import type { DirectoryPublisher } from './directory-publisher.js';
+import type { Directory, Inode } from './inode.js';
+
+/** Operations on names are durable within this time, also if nobody waits for it. */
+const GROUP_COMMIT_MS = 50;
+/** Events within this time are looked at together. */
+const TICK_MS = 10;
+/** A directory with this many changes is published without waiting for quiet. */
+const NAMES_MAX = 1000;
+/** A file that stays open is uploaded at the latest this long after it was flushed. */
+const OPEN_FILE_MS = 60_000;
+/** Whoever waits is told of failure when nothing has moved for this long, or after this long in all. */
+const STALL_MS = 60_000;
+const WAIT_MAX_MS = 600_000;
+const MIB = 1024 * 1024;
+
+export class WriteBack {
+  readonly #core: VfsCore;
+  readonly #publisher: DirectoryPublisher;
+  /** Files that somebody waits for. Shared with the publisher. */
+  readonly #wanted: Set<Inode>;
+  /** Files with a snapshot that is not uploaded, in the order in which they were closed. */
+  readonly #queue = new Set<Inode>();
+  readonly #queuedMs = new Map<Inode, { atMs: number; notBeforeMs: number; failures: number }>();
+  #uploads = 0;
+  #publishes = 0;
+  #uploadsDone = 0;
+  #publishesDone = 0;
+  #draining = 0;
+  #isStopped = false;
+  #tick: Timer | undefined;
+  #tickDueMs = Number.POSITIVE_INFINITY;
+  #lastMoveMs: number;
+  #lastUploadFailure: string | undefined;
+  #moved: { promise: Promise<void>; resolve: () => void };
+  #isCheckpointing = false;
+
+  constructor(core: VfsCore, publisher: DirectoryPublisher, wanted: Set<Inode>) {
+    this.#core = core;
+    this.#publisher = publisher;
+    this.#wanted = wanted;
+    this.#lastMoveMs = core.platform.clock.monotonicMs();
+    this.#moved = newSignal();
+  }
+
+  get uploadsDone(): number {
+    return this.#uploadsDone;
+  }
+
+  get publishesDone(): number {
+    return this.#publishesDone;
+  }
+
+  /** Nothing is started any more; what runs is waited for. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#tick?.cancel();
+    const running: (Promise<void> | undefined)[] = [];
+    for (const inode of this.#core.tree.dirtyFiles) {
+      inode.content?.upload?.abort.abort(
+        new TahoeError('the node is stopping', { kind: 'cancelled', op: 'vfs.upload' }),
+      );
+      running.push(inode.content?.upload?.done);
+    }
+    for (const directory of this.#core.tree.pending) running.push(directory.publishing.running);
+    await Promise.all(running);
+    this.#signalMove();
+  }
+
+  /** A snapshot was taken. */
+  noteSnapshot(inode: Inode): void {
+    const nowMs = this.#nowMs();
+    this.#queue.add(inode);
+    const known = this.#queuedMs.get(inode);
+    const isRunningOld = inode.content?.upload !== undefined && !this.#wanted.has(inode);
+    if (isRunningOld) inode.content?.upload?.abort.abort(superseded());
+    this.#queuedMs.set(inode, {
+      atMs: nowMs,
+      notBeforeMs: nowMs + this.#core.settings.uploadAfterMs,
+      failures: known?.failures ?? 0,
+    });
+    this.poke(this.#core.settings.uploadAfterMs);
+  }
+
+  /** A file lost its last name and its last handle: nobody wants it uploaded. */
+  dropFile(inode: Inode): void {
+    inode.content?.upload?.abort.abort(superseded());
+    this.#queue.delete(inode);
+    this.#queuedMs.delete(inode);
+    this.#core.ledger.dropContent(inode);
+  }
+
+  /** Something has changed; looks at everything within `delayMs`. */
+  poke(delayMs = TICK_MS): void {
+    if (this.#isStopped) return;
+    const dueMs = this.#nowMs() + delayMs;
+    if (dueMs >= this.#tickDueMs) return;
+    this.#tick?.cancel();
+    this.#tickDueMs = dueMs;
+    this.#tick = this.#core.platform.clock.setTimer(delayMs, () => {
+      this.#tickDueMs = Number.POSITIVE_INFINITY;
+      this.#pump();
+    });
+  }
+
+  /**
+   * Resolves when `isDone` holds; meanwhile `inode` and `directories` are not kept waiting. Rejects with kind `timeout`
+   * and the last reason when nothing has moved for a minute or ten minutes have passed, with kind
+   * `uncoordinated-write` on a conflict, or with the signal's reason.
+   */
+  async waitFor(
+    isDone: () => boolean,
+    wanted: { readonly inode?: Inode | undefined; readonly directories: readonly Directory[] },
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const startedMs = this.#nowMs();
+    const { inode, directories } = wanted;
+    if (inode !== undefined) this.#wanted.add(inode);
+    for (const directory of directories) {
+      directory.publishing.forced++;
+      directory.publishing.notBeforeMs = 0;
+    }
+    const queued = inode === undefined ? undefined : this.#queuedMs.get(inode);
+    if (queued !== undefined) queued.notBeforeMs = 0;
+    try {
+      for (;;) {
+        if (isDone()) return;
+        signal?.throwIfAborted();
+        if (this.#isStopped) throw new TahoeError('the node is stopping', { kind: 'closed', op: 'vfs.fsync' });
+        const problem = directories.find(({ problem }) => problem?.state === 'conflict')?.problem;
+        if (problem !== undefined)
+          throw new TahoeError(problem.reason, { kind: 'uncoordinated-write', op: 'vfs.fsync' });
+        const nowMs = this.#nowMs();
+        if (nowMs - Math.max(startedMs, this.#lastMoveMs) > STALL_MS || nowMs - startedMs > WAIT_MAX_MS) {
+          const reason = directories.map((each) => each.publishing.lastReason).find((each) => each !== undefined);
+          throw new TahoeError(
+            `the grid was not reached in time; the data stays in the journal (${reason ?? this.#lastUploadFailure ?? 'no answer'})`,
+            {
+              kind: 'timeout',
+              op: 'vfs.fsync',
+            },
+          );
+        }
+        this.poke(0);
+        await this.#nextMove(1000, signal);
+      }
+    } finally {
+      if (inode !== undefined) this.#wanted.delete(inode);
+      for (const directory of directories) directory.publishing.forced--;
+    }
+  }
+
+  /** Publishes without delay until nothing is pending. */
+  async drain(isDone: () => boolean, onMove: () => void, signal?: AbortSignal): Promise<void> {
+    this.#draining++;
+    for (const directory of this.#core.tree.pending) directory.publishing.notBeforeMs = 0;
+    for (const queued of this.#queuedMs.values()) queued.notBeforeMs = 0;
+    try {
+      while (!isDone()) {
+        signal?.throwIfAborted();
+        if (this.#isStopped) throw new TahoeError('the node is stopping', { kind: 'closed', op: 'vfs.drain' });
+        this.poke(0);
+        await this.#nextMove(500, signal);
+        onMove();
+      }
+    } finally {
+      this.#draining--;
+    }
+  }
+
+  #pump(): void {
+    if (this.#isStopped) return;
+    const { ledger, tree } = this.#core;
+    if (ledger.isSyncDue) {
+      ledger
+        .sync()
+        .catch((error: unknown) =>
+          this.#core.platform.log.error('the journal failed', { error: describeError(error) }),
+        );
+    }
+    this.#checkpointIfDue();
+    let nextMs = this.#startUploads();
+    for (const directory of tree.pending) nextMs = Math.min(nextMs, this.#considerPublish(directory));
+    if (nextMs < Number.POSITIVE_INFINITY) this.poke(Math.max(TICK_MS, nextMs - this.#nowMs()));
+  }
+
+  /** Operations on names were accepted. */
+  noteNames(): void {
+    this.poke(GROUP_COMMIT_MS);
+  }
+
+  #checkpointIfDue(): void {
+    const { ledger, platform } = this.#core;
+    if (this.#isCheckpointing || !ledger.log.checkpointDue) return;
+    this.#isCheckpointing = true;
+    ledger
+      .checkpoint()
+      .catch((error: unknown) =>
+        platform.log.error('the journal could not be checkpointed', { error: describeError(error) }),
+      )
+      .finally(() => {
+        this.#isCheckpointing = false;
+      });
+  }
+
+  #startUploads(): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const inode of this.#queue) {
+      const room = this.#uploads < this.#core.settings.uploadsMax || this.#wanted.has(inode);
+      if (!room && this.#wanted.size === 0) break;
+      const { content } = inode;
+      if (content?.snapshot === undefined || (inode.place === undefined && inode.handles === 0)) {
+        this.#queue.delete(inode);
+        this.#queuedMs.delete(inode);
+        continue;
+      }
+      if (!room || content.upload !== undefined) continue;
+      const queued = this.#queuedMs.get(inode)!;
+      const isHeldOpen = content.writers > 0 && !this.#wanted.has(inode) && this.#draining === 0;
+      const dueMs = Math.max(queued.notBeforeMs, isHeldOpen ? queued.atMs + OPEN_FILE_MS : 0);
+      if (dueMs > this.#nowMs()) nextMs = Math.min(nextMs, dueMs);
+      else this.#startUpload(inode);
+    }
+    return nextMs;
+  }
+
+  #startUpload(inode: Inode): void {
+    const content = inode.content!;
+    const { snapshot, generation, base } = content;
+    const abort = new AbortController();
+    this.#queue.delete(inode);
+    this.#uploads++;
+    const source = this.#core.contents.source(snapshot!, base);
+    const run = async (): Promise<void> => {
+      try {
+        const { cap } = await this.#core.grid.upload(source, {
+          signal: abort.signal,
+          onProgress: () => this.#noteProgress(),
+        });
+        this.#queuedMs.delete(inode);
+        this.#uploadsDone++;
+        content.upload = undefined;
+        const isNewest = this.#core.ledger.uploaded(inode, generation, cap);
+        if (!isNewest && content.overlay !== undefined && content.generation > generation) this.noteSnapshot(inode);
+        this.#signalMove();
+      } catch (error) {
+        content.upload = undefined;
+        this.#uploadFailed(inode, error);
+      } finally {
+        source.close();
+        this.#uploads--;
+        this.poke();
+      }
+    };
+    content.upload = { generation, abort, done: run() };
+  }
+
+  #uploadFailed(inode: Inode, error: unknown): void {
+    const { platform } = this.#core;
+    if (inode.content?.snapshot === undefined || this.#isStopped) return;
+    this.#queue.add(inode);
+    const nowMs = this.#nowMs();
+    const queued = this.#queuedMs.get(inode) ?? { atMs: nowMs, notBeforeMs: nowMs, failures: 0 };
+    this.#queuedMs.set(inode, queued);
+    if (isTahoeError(error, 'cancelled')) return;
+    const reason = describeError(error);
+    queued.failures++;
+    queued.notBeforeMs = nowMs + backoffMs(queued.failures, platform.entropy.fraction());
+    this.#lastUploadFailure = reason;
+    inode.content.failure = reason;
+    platform.log.warn('upload failed; the bytes stay in the journal and will be tried again', {
+      inode: inode.number,
+      failures: queued.failures,
+      error: reason,
+    });
+    this.#wake();
+  }
+
+  /** Starts the publish if it is time; else says when to look again (monotonic). */
+  #considerPublish(directory: Directory): number {
+    const { publishing } = directory;
+    if (publishing.running !== undefined || directory.problem?.state === 'conflict') return Number.POSITIVE_INFINITY;
+    if (this.#publishes >= this.#core.settings.publishesMax) return Number.POSITIVE_INFINITY;
+    const nowMs = this.#nowMs();
+    const dueMs = Math.max(publishing.notBeforeMs, this.#publishDueMs(directory));
+    if (dueMs > nowMs) return dueMs;
+    const eligible = this.#publisher.eligible(directory).length;
+    const hasWork = eligible > 0 || directory.attempts.length > 0 || (!directory.isBorn && directory.dirty.size === 0);
+    if (!hasWork) return Number.POSITIVE_INFINITY;
+    if (eligible < directory.dirty.size && !this.#mayPublishPart(directory))
+      return nowMs + this.#core.settings.publishAfterMs / 10;
+    this.#startPublish(directory);
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Part of the changes only, while contents are still on their way: not before the longest wait is over. */
+  #mayPublishPart(directory: Directory): boolean {
+    if (directory.publishing.forced > 0) return true;
+    return this.#nowMs() >= firstChangeMs(directory) + this.#core.settings.publishAfterMs;
+  }
+
+  #publishDueMs(directory: Directory): number {
+    const { publishAfterMs, publishAfterQuietMs } = this.#core.settings;
+    if (directory.publishing.forced > 0 || this.#draining > 0 || directory.dirty.size >= NAMES_MAX) return 0;
+    const weight = Math.max(1, (directory.base?.sizeBytes ?? 0) / MIB);
+    const first = firstChangeMs(directory) + publishAfterMs * weight;
+    return Math.min(first, lastChangeMs(directory) + publishAfterQuietMs * weight);
+  }
+
+  #startPublish(directory: Directory): void {
+    const { publishing } = directory;
+    this.#publishes++;
+    const run = async (): Promise<void> => {
+      try {
+        const round = await this.#publisher.publish(directory);
+        if (round.kind === 'proven') {
+          this.#publishesDone++;
+          publishing.failures = 0;
+          publishing.lastReason = undefined;
+          if (directory.problem?.state === 'failed') directory.problem = undefined;
+          this.#signalMove();
+        } else if (round.kind === 'stopped') {
+          this.#stopped(directory, round);
+        } else if (round.kind === 'retry') {
+          this.#retry(directory, round.reason, round.isCollision);
+        }
+      } catch (error) {
+        this.#retry(directory, describeError(error), false);
+      } finally {
+        publishing.running = undefined;
+        this.#publishes--;
+        this.poke();
+      }
+    };
+    publishing.running = run();
+  }
+
+  #retry(directory: Directory, reason: string, isCollision: boolean): void {
+    const { publishing } = directory;
+    const { platform } = this.#core;
+    publishing.failures++;
+    publishing.lastReason = reason;
+    const fraction = platform.entropy.fraction();
+    const delayMs = isCollision
+      ? fraction * Math.min(8000, 200 * 2 ** publishing.failures)
+      : backoffMs(publishing.failures, fraction);
+    publishing.notBeforeMs = this.#nowMs() + delayMs;
+    platform.log.warn('publish not proven; it will be tried again', {
+      inode: directory.inode.number,
+      reason,
+      failures: publishing.failures,
+    });
+    this.#wake();
+  }
+
+  #stopped(directory: Directory, round: { readonly state: 'conflict' | 'failed'; readonly reason: string }): void {
+    const name = round.state === 'conflict' ? 'UncoordinatedWriteError' : 'publish failed';
+    directory.problem = { state: round.state, reason: `${name}: ${round.reason}` };
+    directory.publishing.lastReason = directory.problem.reason;
+    directory.publishing.notBeforeMs = this.#nowMs() + STALL_MS;
+    this.#core.platform.log.error(`${name}; everything is kept in the journal`, {
+      inode: directory.inode.number,
+      reason: round.reason,
+    });
+    this.#wake();
+  }
+
+  #noteProgress(): void {
+    this.#lastMoveMs = this.#nowMs();
+  }
+
+  #signalMove(): void {
+    this.#lastMoveMs = this.#nowMs();
+    this.#wake();
+  }
+
+  #wake(): void {
+    const { resolve } = this.#moved;
+    this.#moved = newSignal();
+    resolve();
+  }
+
+  /** Resolves at the next event, or after a while so that deadlines are noticed. */
+  #nextMove(maximumMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#core.platform.clock.setTimer(maximumMs, () => settle(resolve));
+      const onAbort = () => settle(() => reject(signal?.reason));
+      const settle = (finish: () => void) => {
+        timer.cancel();
+        signal?.removeEventListener('abort', onAbort);
+        finish();
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#moved.promise.then(() => settle(resolve));
+    });
+  }
+
+  #nowMs(): number {
+    return this.#core.platform.clock.monotonicMs();
+  }
+}
+
+function firstChangeMs(directory: Directory): number {
+  let first = directory.isBorn ? Number.POSITIVE_INFINITY : directory.createdMs;
+  for (const { sinceMs } of directory.dirty.values()) first = Math.min(first, sinceMs);
+  return first === Number.POSITIVE_INFINITY ? 0 : first;
+}
+
+function lastChangeMs(directory: Directory): number {
+  let last = directory.isBorn ? 0 : directory.createdMs;
+  for (const { lastMs } of directory.dirty.values()) last = Math.max(last, lastMs);
+  return last;
+}
+
+/** 1 s, 2 s, 4 s ... a minute, each up to half longer so that retries of many do not come together. */
+function backoffMs(failures: number, fraction: number): number {
+  return Math.min(60_000, 1000 * 2 ** (failures - 1)) * (1 + fraction / 2);
+}
+
+function superseded(): TahoeError {
+  return new TahoeError('not needed any more', { kind: 'cancelled', op: 'vfs.upload' });
+}
+
+function newSignal(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
