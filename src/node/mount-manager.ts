@@ -14,12 +14,13 @@ interface Mounted {
 }
 
 export class MountManager {
-  readonly #vfs: Vfs;
+  /** Gives each mount its own view, so that it hears of changes made through the others. */
+  readonly #view: () => Vfs;
   readonly #log: Logger;
   readonly #mounts = new Map<string, Mounted>();
 
-  constructor(vfs: Vfs, log: Logger) {
-    this.#vfs = vfs;
+  constructor(view: () => Vfs, log: Logger) {
+    this.#view = view;
     this.#log = log;
   }
 
@@ -29,7 +30,7 @@ export class MountManager {
 
   async mount(request: MountRequest): Promise<MountStatus> {
     const { restrictions, fuse } = parseMountOptions(request.options);
-    const vfs = restrictVfs(this.#vfs, restrictions);
+    const vfs = restrictVfs(this.#view(), restrictions);
     const root = await findDirectory(vfs, request);
     vfs.remember(root.inode);
     try {
