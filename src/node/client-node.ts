@@ -53,7 +53,7 @@ async function startClient(
   const files = await openClientFiles(directory, config, clientGrid, platform);
   stops.push(() => files.close());
   const rootCap = await openRootCap(directory, files, options.makeRoot ?? false);
-  const mounts = new MountManager(files.vfs.view(), platform.log);
+  const mounts = new MountManager(() => files.vfs.view(), platform.log);
   stops.push(() => mounts.close());
   const sftp = config.sftp.enabled
     ? await startSftpFrontend(directory, config.sftp, platform, files.vfs.view(), rootCap)
