@@ -12,10 +12,12 @@ export interface ErasureCode {
    */
   encode(pieces: readonly Uint8Array[], shareNumbers: readonly number[]): Uint8Array[];
   /**
-   * The k pieces from the blocks of k distinct share numbers, given in any order. Pieces that are among the blocks are
-   * returned as they are. Kind `invalid` if the numbers or lengths do not fit the code.
+   * The k pieces from the blocks of k distinct share numbers, given in any order. Kind `invalid` if the numbers or
+   * lengths do not fit the code.
    */
   decode(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array[];
+  /** The same, the pieces one after the other in one new buffer. */
+  decodeJoined(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array;
   /** Rows of the generator matrix, k factors each, for the given share numbers. */
   rows(shareNumbers: readonly number[]): Uint8Array;
 }
@@ -81,26 +83,38 @@ class VandermondeCode implements ErasureCode {
     const parity = shareNumbers.filter((number) => number >= this.sharesNeeded);
     if (parity.length === 0) return shareNumbers.map((number) => pieces[number]!);
     const rows = remember(this.#encoders, parity.join(), () => this.rows(parity));
-    const computed = this.#gf.multiply(rows, pieces);
+    const computed = parity.map(() => new Uint8Array(pieces[0]!.length));
+    this.#gf.multiply(rows, pieces, computed);
     return shareNumbers.map((number) => pieces[number] ?? computed[parity.indexOf(number)]!);
   }
 
   decode(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array[] {
+    const joined = this.decodeJoined(shareNumbers, blocks);
+    const length = joined.length / this.sharesNeeded;
+    return shareNumbers.map((_, piece) => joined.subarray(piece * length, (piece + 1) * length));
+  }
+
+  decodeJoined(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array {
     this.#checkStrings(blocks);
     this.#checkNumbers(shareNumbers);
-    if (shareNumbers.length !== this.sharesNeeded || new Set(shareNumbers).size !== this.sharesNeeded) {
-      throw invalid(`decoding takes ${this.sharesNeeded} distinct shares`);
+    const k = this.sharesNeeded;
+    if (shareNumbers.length !== k || new Set(shareNumbers).size !== k) {
+      throw invalid(`decoding takes ${k} distinct shares`);
     }
-    const pieces = new Array<Uint8Array | undefined>(this.sharesNeeded).fill(undefined);
-    for (const [index, number] of shareNumbers.entries()) {
-      if (number < this.sharesNeeded) pieces[number] = blocks[index];
+    const length = blocks[0]!.length;
+    const joined = new Uint8Array(k * length);
+    const missing: number[] = [];
+    for (let piece = 0; piece < k; piece++) {
+      const present = blocks[shareNumbers.indexOf(piece)];
+      if (present === undefined) missing.push(piece);
+      else joined.set(present, piece * length);
     }
-    const missing = [...pieces.keys()].filter((piece) => pieces[piece] === undefined);
     if (missing.length > 0) {
       const rows = remember(this.#decoders, shareNumbers.join(), () => this.#decodingRows(shareNumbers, missing));
-      for (const [index, piece] of this.#gf.multiply(rows, blocks).entries()) pieces[missing[index]!] = piece;
+      const targets = missing.map((piece) => joined.subarray(piece * length, (piece + 1) * length));
+      this.#gf.multiply(rows, blocks, targets);
     }
-    return pieces as Uint8Array[];
+    return joined;
   }
 
   #decodingRows(shareNumbers: readonly number[], missing: readonly number[]): Uint8Array {

@@ -9,10 +9,10 @@ import { relaxedSimd, simd } from './gf256-wasm.js';
 
 export interface GfMultiplier {
   /**
-   * `coefficients` holds rows x inputs.length factors in row order. Returns one new string per row:
-   * out[r][i] = sum over c of coefficients[r][c] * inputs[c][i]. All inputs have the same length.
+   * `coefficients` holds outputs.length x inputs.length factors in row order; all strings have the same length and do not
+   * overlap: outputs[r][i] = sum over c of coefficients[r][c] * inputs[c][i].
    */
-  multiply(coefficients: Uint8Array, inputs: readonly Uint8Array[]): Uint8Array[];
+  multiply(coefficients: Uint8Array, inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): void;
 }
 
 /** The exported function of assembly/gf256.ts; numbers are addresses in the bound memory. */
@@ -44,6 +44,8 @@ export function nibbleTables(coefficients: Uint8Array): Uint8Array {
 }
 
 const SCRATCH_BYTES = 2 << 20;
+/** What is copied in, multiplied and copied out at a time, so that it stays in the cache. */
+const LARGEST_STRIP_BYTES = 32 << 10;
 /** Kernels read and write whole vectors; rows start on their own line of the cache. */
 const ROW_ALIGNMENT = 64;
 
@@ -60,11 +62,10 @@ export class WasmMultiplier implements GfMultiplier {
     this.#kernel = compiled.bind(memory);
   }
 
-  multiply(coefficients: Uint8Array, inputs: readonly Uint8Array[]): Uint8Array[] {
+  multiply(coefficients: Uint8Array, inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): void {
     const columns = inputs.length;
-    const rows = coefficients.length / columns;
+    const rows = outputs.length;
     const length = inputs[0]?.length ?? 0;
-    const outputs = Array.from({ length: rows }, () => new Uint8Array(length));
     const tables = ROW_ALIGNMENT * 32;
     const data = tables + align(coefficients.length * TABLE_BYTES);
     const strip = stripBytes(SCRATCH_BYTES - data, columns + rows, length);
@@ -81,7 +82,6 @@ export class WasmMultiplier implements GfMultiplier {
         output.set(this.#bytes.subarray(at, at + size), start);
       }
     }
-    return outputs;
   }
 
   #placeTables(at: number, coefficients: Uint8Array): void {
@@ -98,18 +98,16 @@ function align(size: number): number {
 function stripBytes(spaceBytes: number, strings: number, length: number): number {
   const fit = Math.floor(spaceBytes / strings / ROW_ALIGNMENT) * ROW_ALIGNMENT - ROW_ALIGNMENT;
   assert(fit > 0, 'kernel memory holds one strip of every row');
-  return Math.min(fit, align(length));
+  return Math.min(fit, align(length), LARGEST_STRIP_BYTES);
 }
 
 /** Table lookups only: four rows at a time, packed into the bytes of a 32-bit word. */
 export class PlainMultiplier implements GfMultiplier {
-  multiply(coefficients: Uint8Array, inputs: readonly Uint8Array[]): Uint8Array[] {
+  multiply(coefficients: Uint8Array, inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): void {
     const columns = inputs.length;
-    const rows = coefficients.length / columns;
     const length = inputs[0]?.length ?? 0;
-    const outputs = Array.from({ length: rows }, () => new Uint8Array(length));
     const sums = new Uint32Array(length);
-    for (let first = 0; first < rows; first += 4) {
+    for (let first = 0; first < outputs.length; first += 4) {
       const group = outputs.slice(first, first + 4);
       sums.fill(0);
       for (const [column, input] of inputs.entries()) {
@@ -120,7 +118,6 @@ export class PlainMultiplier implements GfMultiplier {
         for (let i = 0; i < length; i++) output[i] = sums[i]! >>> (row * 8);
       }
     }
-    return outputs;
   }
 }
 

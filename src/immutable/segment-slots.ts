@@ -116,11 +116,9 @@ export class SlotParity {
   }
 
   #encodePlainly(geometry: ChkGeometry, views: SlotViews, slot: number, segment: number): void {
-    const { sharesNeeded: k } = geometry;
-    const pieces = Array.from({ length: k }, (_, share) => views.block(slot, segment, share));
-    for (const [row, block] of new PlainMultiplier().multiply(this.#rows, pieces).entries()) {
-      views.block(slot, segment, k + row).set(block);
-    }
+    const { sharesNeeded: k, sharesTotal: n } = geometry;
+    const blocks = Array.from({ length: n }, (_, share) => views.block(slot, segment, share));
+    new PlainMultiplier().multiply(this.#rows, blocks.slice(0, k), blocks.slice(k));
   }
 
   #prepare(k: number, n: number): void {

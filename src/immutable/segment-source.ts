@@ -1,7 +1,8 @@
 /** Decrypted, verified segments of one file. Whoever wants the same segment at the same time shares one fetch. */
 import type { LRUCache } from 'lru-cache';
-import { aes128Ctr } from '../crypto/aes-ctr.js';
-import { ciphertextSegmentHash } from '../crypto/derivations.js';
+import { createAes128Ctr } from '../crypto/aes-ctr.js';
+import { TaggedHasher } from '../crypto/hashes.js';
+import { ciphertextSegmentTag } from '../crypto/tags.js';
 import { encodeBase32 } from '../encoding/base32.js';
 import { bytesEqual } from '../encoding/bytes.js';
 import { erasureCode } from '../erasure/erasure-code.js';
@@ -18,6 +19,9 @@ import type { VerifiedFile } from './verified-file.js';
 
 /** Segments of all files of a node, bounded in bytes: made with `sizeCalculation` (bytes) => bytes.length. */
 export type SegmentCache = LRUCache<string, Uint8Array>;
+
+/** Hashed and decrypted while it is in the cache. */
+const CIPHER_PIECE_BYTES = 65536;
 
 export interface SegmentSourceOptions {
   readonly file: VerifiedFile;
@@ -133,18 +137,20 @@ export class SegmentSource {
   #decode(blocks: FetchedBlocks['blocks'], expected: Uint8Array, segment: number): Uint8Array {
     const { cap, likelyGeometry: geometry } = this.#options.file;
     const code = erasureCode(geometry.sharesNeeded, geometry.sharesTotal);
-    const pieces = code.decode([...blocks.keys()], [...blocks.values()]);
-    const pieceLength = pieces[0]!.length;
-    const padded = new Uint8Array(pieceLength * pieces.length);
-    for (const [index, piece] of pieces.entries()) padded.set(piece, index * pieceLength);
-    const ciphertext = padded.subarray(0, segmentLength(geometry, segment));
-    if (!bytesEqual(ciphertextSegmentHash(ciphertext), expected)) {
-      throw new TahoeError(`the shares agree, but segment ${segment} of the ciphertext does not have its hash`, {
-        kind: 'corrupt',
-        op: 'immutable.read',
-      });
+    const padded = code.decodeJoined([...blocks.keys()], [...blocks.values()]);
+    const segmentBytes = padded.subarray(0, segmentLength(geometry, segment));
+    const cipher = createAes128Ctr(cap.key, segment * geometry.segmentSize);
+    const hasher = new TaggedHasher(ciphertextSegmentTag);
+    for (let at = 0; at < segmentBytes.length; at += CIPHER_PIECE_BYTES) {
+      const piece = segmentBytes.subarray(at, at + CIPHER_PIECE_BYTES);
+      hasher.update(piece);
+      segmentBytes.set(cipher.update(piece), at);
     }
-    return aes128Ctr(cap.key, ciphertext, segment * geometry.segmentSize);
+    if (bytesEqual(hasher.digest(), expected)) return segmentBytes;
+    throw new TahoeError(`the shares agree, but segment ${segment} of the ciphertext does not have its hash`, {
+      kind: 'corrupt',
+      op: 'immutable.read',
+    });
   }
 
   /** From the first of these shares that can prove it; undefined if none of them can. */
