@@ -38,7 +38,7 @@ export async function mapSlot(context: SlotContext, keys: SlotKeys, options: Map
   const asked = permuteServers(context.servers(), keys.storageIndex).slice(0, options.serverCount);
   const building = new MapInProgress(keys, asked, context.clock.monotonicMs());
   const abort = new AbortController();
-  const settled = await new Promise<SlotMap>((resolve) => {
+  const settled = await new Promise<SlotMap>((resolve, reject) => {
     if (asked.length === 0) resolve(building.map);
     let isPatient = false;
     const check = () => {
@@ -49,14 +49,15 @@ export async function mapSlot(context: SlotContext, keys: SlotKeys, options: Map
         else context.clock.setTimer(options.patienceMs, () => resolve(building.finish()));
       }
     };
-    for (const server of asked) {
-      askServer(context, keys, server, abort.signal)
-        .then(
-          (heads) => building.answer(server, heads),
-          (error: unknown) => building.fail(server, error),
-        )
-        .then(check);
-    }
+    const ask = async (server: StorageServer): Promise<void> => {
+      try {
+        building.answer(server, await askServer(context, keys, server, abort.signal));
+      } catch (error) {
+        building.fail(server, error);
+      }
+      check();
+    };
+    Promise.all(asked.map(ask)).catch(reject);
   });
   abort.abort();
   return settled;

@@ -115,7 +115,7 @@ export class DirectoryPublisher {
       return { kind: 'retry', reason: result.reason, isCollision: result.kind === 'collision' };
     }
     this.#namespace.adoptOwn(directory, attempt.version, frozen.entries, content.length);
-    ledger.proven(directory, attempt.version, frozen.names);
+    ledger.proven(directory, attempt.key);
     this.#namespace.remember(directory, attempt.version, content);
     await ledger.sync();
     return { kind: 'proven' };

@@ -6,13 +6,14 @@ import { type ChkReadCap, type DirectoryCap, type LitCap, parseKnownCap, seriali
 import { childCapOf, childSlotsOf } from '../caps/child-caps.js';
 import { parseMetadata } from '../dirnode/metadata.js';
 import { formatJson } from '../dirnode/metadata-json.js';
+import { parseDirectory } from '../dirnode/packing.js';
 import { concatBytes, fromHex } from '../encoding/bytes.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
-import { versionKey } from '../mutable/lineage.js';
+import { type VersionKey, versionKey } from '../mutable/lineage.js';
 import { newSlot } from '../mutable/slot-keys.js';
 import type { Clock } from '../platform/clock.js';
 import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
-import type { AttemptedName, Directory, DirtyName, Inode, OpenAttempt } from './inode.js';
+import type { Directory, DirtyName, Inode, OpenAttempt } from './inode.js';
 import type { Log, LogPosition, LogRecord } from './journal/log.js';
 import { Overlay, type OverlayView } from './overlay.js';
 import { parseOverlay, serializeOverlay } from './overlay-codec.js';
@@ -178,15 +179,10 @@ export class Ledger {
     this.#applyAttempt(directory, open);
   }
 
-  /** A version stands; all attempts before it are closed by it. */
-  proven(directory: Directory, version: SdmfCheckstring, names: readonly AttemptedName[]): void {
-    const record: records.ProvenRecord = {
-      i: directory.inode.number,
-      version: versionKey(version),
-      names: encodeNames(names),
-    };
-    this.#append(kinds.proven, record);
-    this.#applyProven(directory, version, names);
+  /** The version of an open attempt stands; all attempts are closed by it. */
+  proven(directory: Directory, version: VersionKey): void {
+    this.#append(kinds.proven, { i: directory.inode.number, version } satisfies records.ProvenRecord);
+    this.#applyProven(directory, version);
   }
 
   // replay and checkpoint
@@ -200,49 +196,61 @@ export class Ledger {
     const { kind, payload, position } = record;
     switch (kind) {
       case kinds.write:
-        return this.#replayWrite(payload, position);
+        this.#replayWrite(payload, position);
+        break;
       case kinds.inode:
-        return this.#replayInode(records.decodeJson(payload));
+        this.#replayInode(records.decodeJson(payload));
+        break;
       case kinds.content:
-        return this.#replayContent(records.decodeJson(payload));
+        this.#replayContent(records.decodeJson(payload));
+        break;
       case kinds.truncate: {
         const { i, size } = records.decodeJson<records.TruncateRecord>(payload);
         const inode = this.#tree.inode(i);
         this.#overlayOf(inode).truncate(size);
-        return this.#noteUnsnapshotted(inode);
+        this.#noteUnsnapshotted(inode);
+        break;
       }
       case kinds.snapshot: {
         const { i, g, mt, ct } = records.decodeJson<records.SnapshotRecord>(payload);
         const inode = this.#tree.inode(i);
         inode.modified = timestamp(mt);
         inode.changed = timestamp(ct);
-        return this.#applySnapshot(inode, g);
+        this.#applySnapshot(inode, g);
+        break;
       }
       case kinds.names:
-        return this.#replayNames(records.decodeJson(payload));
+        this.#replayNames(records.decodeJson(payload));
+        break;
       case kinds.directory:
-        return this.#replayDirectory(records.decodeJson(payload));
+        this.#replayDirectory(records.decodeJson(payload));
+        break;
       case kinds.directoryKey: {
         const key = records.decodeJson<records.DirectoryKeyRecord>(payload);
         const directory = this.#tree.directory(key.i);
-        return this.#applyDirectoryKey(directory, records.fromBase64(key.private), records.fromBase64(key.public));
+        this.#applyDirectoryKey(directory, records.fromBase64(key.private), records.fromBase64(key.public));
+        break;
       }
       case kinds.uploaded: {
         const { i, g, cap } = records.decodeJson<records.UploadedRecord>(payload);
         this.#applyUploaded(this.#tree.inode(i), g, parseKnownCap(cap) as ChkReadCap | LitCap);
-        return;
+        break;
       }
       case kinds.attemptPart:
       case kinds.overlayPart:
-        return this.#parts.add(payload);
+        this.#parts.add(payload);
+        break;
       case kinds.attempt:
-        return this.#replayAttempt(records.decodeJson(payload));
+        this.#replayAttempt(records.decodeJson(payload));
+        break;
       case kinds.proven: {
-        const { i, version, names } = records.decodeJson<records.ProvenRecord>(payload);
-        return this.#applyProven(this.#tree.directory(i), parseVersion(version), decodeNames(names));
+        const { i, version } = records.decodeJson<records.ProvenRecord>(payload);
+        this.#applyProven(this.#tree.directory(i), version);
+        break;
       }
       case kinds.overlay:
-        return this.#replayOverlay(records.decodeJson(payload));
+        this.#replayOverlay(records.decodeJson(payload));
+        break;
       default:
         throw new TahoeError(`journal record of unknown kind ${kind}`, { kind: 'corrupt', op: 'journal.replay' });
     }
@@ -307,18 +315,18 @@ export class Ledger {
   }
 
   #appendAttempt(directory: Directory, { attempt, names }: OpenAttempt): void {
+    const numbered = names.map(({ name, change }) => [name, change] as const);
+    const body = records.encodeAttemptBody(numbered, attempt.content);
     const pieces: Uint8Array[] = [];
-    for (let offset = 0; offset < attempt.content.length; offset += records.PART_BYTES) {
-      pieces.push(attempt.content.subarray(offset, offset + records.PART_BYTES));
+    for (let offset = 0; offset < body.length; offset += records.PART_BYTES) {
+      pieces.push(body.subarray(offset, offset + records.PART_BYTES));
     }
-    const parts = this.#appendParts(kinds.attemptPart, directory.inode.number, pieces);
     const record: records.AttemptRecord = {
       i: directory.inode.number,
       version: attempt.key,
       base: attempt.base === undefined ? null : versionKey(attempt.base),
       lineage: attempt.lineage,
-      names: encodeNames(names),
-      parts,
+      parts: this.#appendParts(kinds.attemptPart, directory.inode.number, pieces),
     };
     this.#append(kinds.attempt, record);
   }
@@ -404,10 +412,12 @@ export class Ledger {
     this.#tree.notePending(directory);
   }
 
-  #applyProven(directory: Directory, version: SdmfCheckstring, names: readonly AttemptedName[]): void {
+  #applyProven(directory: Directory, version: VersionKey): void {
+    const open = directory.attempts.find(({ attempt }) => attempt.key === version);
+    assert(open !== undefined, 'a proof of an attempt that was recorded');
     directory.attempts.length = 0;
-    directory.proven = version;
-    this.#tree.applyProven(directory, names);
+    directory.proven = open.attempt.version;
+    this.#tree.applyProven(directory, open.names);
   }
 
   #replayWrite(payload: Uint8Array, position: LogPosition): void {
@@ -484,7 +494,10 @@ export class Ledger {
   }
 
   #replayAttempt(record: records.AttemptRecord): void {
-    const content = concatBytes(this.#parts.take(record.i, record.parts));
+    const body = records.decodeAttemptBody(concatBytes(this.#parts.take(record.i, record.parts)));
+    const { content } = body;
+    const entries = parseDirectory(content, { deepImmutable: false });
+    const names = body.names.map(([name, change]) => ({ name, change, entry: entries.get(name)?.raw }));
     const attempt = {
       version: parseVersion(record.version),
       key: record.version,
@@ -492,7 +505,7 @@ export class Ledger {
       lineage: record.lineage,
       content,
     };
-    this.#applyAttempt(this.#tree.directory(record.i), { attempt, names: decodeNames(record.names) });
+    this.#applyAttempt(this.#tree.directory(record.i), { attempt, names });
   }
 
   #replayOverlay(record: records.OverlayRecord): void {
@@ -563,14 +576,6 @@ function checkpointedName(directory: Directory, dirty: DirtyName): records.Names
       },
     ],
   };
-}
-
-function encodeNames(names: readonly AttemptedName[]): records.ProvenRecord['names'] {
-  return names.map(({ name, change, entry }) => [name, change, encodeEntry(entry)]);
-}
-
-function decodeNames(names: records.ProvenRecord['names']): AttemptedName[] {
-  return names.map(([name, change, entry]) => ({ name, change, entry: decodeEntry(entry) }));
 }
 
 function encodeEntry(entry: Uint8Array | undefined): string | null {

@@ -2,7 +2,7 @@
  * What the journal's records say: the kinds of vfs blueprint 3. File bytes and attempt contents are binary, everything
  * else is JSON, which costs a few microseconds and can be read in years. Byte strings inside JSON are base64.
  */
-import { decodeUtf8, encodeUtf8, readU32, readU64, writeU32, writeU64 } from '../encoding/bytes.js';
+import { concatBytes, decodeUtf8, encodeUtf8, readU32, readU64, writeU32, writeU64 } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { FileKind } from './vfs.js';
 
@@ -103,19 +103,19 @@ export interface UploadedRecord {
   readonly cap: string;
 }
 
+/** Names and whole contents are in `parts` part records before it: see encodeAttemptBody. */
 export interface AttemptRecord {
   readonly i: number;
   readonly version: string;
   readonly base: string | null;
   readonly lineage: readonly string[];
-  readonly names: readonly (readonly [string, number, string | null])[];
   readonly parts: number;
 }
 
+/** The attempt of this version, recorded before, stands. */
 export interface ProvenRecord {
   readonly i: number;
   readonly version: string;
-  readonly names: readonly (readonly [string, number, string | null])[];
 }
 
 /** In checkpoints: the extents of a file, gathered from `parts` part records before it. */
@@ -158,6 +158,22 @@ export function encodePartHeader(inode: number, part: number): Uint8Array {
   writeU64(header, 0, inode);
   writeU32(header, 8, part);
   return header;
+}
+
+/** u32 length of the names, the names in JSON with the number of their change, the contents of the directory. */
+export function encodeAttemptBody(names: readonly (readonly [string, number])[], content: Uint8Array): Uint8Array {
+  const json = encodeUtf8(JSON.stringify(names));
+  const length = new Uint8Array(4);
+  writeU32(length, 0, json.length);
+  return concatBytes([length, json, content]);
+}
+
+export function decodeAttemptBody(body: Uint8Array): {
+  names: readonly (readonly [string, number])[];
+  content: Uint8Array;
+} {
+  const end = 4 + readU32(body, 0);
+  return { names: decodeJson(body.subarray(4, end)), content: body.subarray(end) };
 }
 
 /** Collects the parts of one thing after the other. */

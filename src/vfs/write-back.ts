@@ -39,7 +39,8 @@ export class WriteBack {
   #tickDueMs = Number.POSITIVE_INFINITY;
   #lastMoveMs: number;
   #lastUploadFailure: string | undefined;
-  #moved: { promise: Promise<void>; resolve: () => void };
+  /** Whoever waits for the next event. */
+  readonly #waiting = new Set<() => void>();
   #isCheckpointing = false;
 
   constructor(core: VfsCore, publisher: DirectoryPublisher, wanted: Set<Inode>) {
@@ -47,7 +48,6 @@ export class WriteBack {
     this.#publisher = publisher;
     this.#wanted = wanted;
     this.#lastMoveMs = core.platform.clock.monotonicMs();
-    this.#moved = newSignal();
   }
 
   get uploadsDone(): number {
@@ -382,23 +382,22 @@ export class WriteBack {
   }
 
   #wake(): void {
-    const { resolve } = this.#moved;
-    this.#moved = newSignal();
-    resolve();
+    for (const wake of [...this.#waiting]) wake();
   }
 
   /** Resolves at the next event, or after a while so that deadlines are noticed. */
   #nextMove(maximumMs: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = this.#core.platform.clock.setTimer(maximumMs, () => settle(resolve));
-      const onAbort = () => settle(() => reject(signal?.reason));
-      const settle = (finish: () => void) => {
+      const settle = () => {
         timer.cancel();
-        signal?.removeEventListener('abort', onAbort);
-        finish();
+        signal?.removeEventListener('abort', settle);
+        this.#waiting.delete(settle);
+        if (signal?.aborted) reject(signal.reason);
+        else resolve();
       };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#moved.promise.then(() => settle(resolve));
+      const timer = this.#core.platform.clock.setTimer(maximumMs, settle);
+      signal?.addEventListener('abort', settle, { once: true });
+      this.#waiting.add(settle);
     });
   }
 
@@ -426,12 +425,4 @@ function backoffMs(failures: number, fraction: number): number {
 
 function superseded(): TahoeError {
   return new TahoeError('not needed any more', { kind: 'cancelled', op: 'vfs.upload' });
-}
-
-function newSignal(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }
