@@ -77,7 +77,7 @@ export class GridClient implements Grid {
     const map = await mapSlot(slots, keys, { serverCount: quorums.sharesTotal });
     const attempt = makeAttempt(slots, { keys, signing, content, sequenceNumber: 1, base: undefined, quorums });
     const usable = [...map.answered.keys()];
-    const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums }, { firstAlone: false });
+    const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew: true });
     if (result.kind !== 'proven') throw unhappy(result.reason);
     return serializeCap(cap);
   }
@@ -124,7 +124,7 @@ export class GridClient implements Grid {
       base: { version: base, lineage },
       quorums,
     });
-    return publishAttempt(slots, keys, attempt, { map, usable, quorums }, { firstAlone: true });
+    return publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew: false });
   }
 }
 

@@ -51,7 +51,7 @@ export async function mapSlot(context: SlotContext, keys: SlotKeys, options: Map
     };
     const ask = async (server: StorageServer): Promise<void> => {
       try {
-        building.answer(server, await askServer(context, keys, server, abort.signal));
+        building.answer(server, await askServer(context, keys, server, { headLength, signal: abort.signal }));
       } catch (error) {
         building.fail(server, error);
       }
@@ -63,12 +63,14 @@ export async function mapSlot(context: SlotContext, keys: SlotKeys, options: Map
   return settled;
 }
 
-async function askServer(
+/** The first bytes of every share that one server holds of the slot. */
+export async function askServer(
   context: SlotContext,
   keys: SlotKeys,
   server: StorageServer,
-  signal: AbortSignal,
+  options: { readonly headLength: number; readonly signal?: AbortSignal },
 ): Promise<ReadonlyMap<number, Uint8Array>> {
+  const { headLength, signal } = options;
   const call = { signal, timeoutMs: context.requestTimeoutMs };
   const { storageIndex, writeKey } = keys;
   if (writeKey !== undefined) {

@@ -73,14 +73,13 @@ export type PublishResult =
 
 /**
  * Writes the attempt to the usable servers, each only if it still holds exactly what the map showed, and reads back.
- * `firstAlone`: the server that decides between racing writers is written first; needless for a slot nobody else knows.
+ * The first server decides between racing writers and is written alone, unless the slot is new: then nobody else knows it.
  */
 export async function publishAttempt(
   context: SlotContext,
   keys: SlotKeys,
   attempt: Attempt,
-  target: { readonly map: SlotMap; readonly usable: readonly StorageServer[]; readonly quorums: Quorums },
-  options: { readonly firstAlone: boolean },
+  target: PublishTarget,
 ): Promise<PublishResult> {
   const startedMs = context.clock.monotonicMs();
   const plans = planWrites(attempt, target);
@@ -107,7 +106,7 @@ export async function publishAttempt(
 
   const [first, ...rest] = plans;
   if (first === undefined) return { kind: 'unproven', reason: 'no server may be written' };
-  if (options.firstAlone) {
+  if (!target.isNew) {
     if (!(await write(first))) {
       if (refused.length > 0)
         return { kind: 'collision', reason: `another writer was first on ${first.server.nickname}` };
@@ -130,6 +129,14 @@ export async function publishAttempt(
   return { kind: 'proven' };
 }
 
+export interface PublishTarget {
+  readonly map: SlotMap;
+  readonly usable: readonly StorageServer[];
+  readonly quorums: Quorums;
+  /** No share of it is anywhere. */
+  readonly isNew: boolean;
+}
+
 interface WritePlan {
   readonly server: StorageServer;
   readonly shares: ReadonlyMap<number, TestWrite>;
@@ -138,24 +145,21 @@ interface WritePlan {
 }
 
 /**
- * One read-test-write per server for all its shares. Shares found stay where they are; numbers found nowhere go to
- * servers that answered to hold none, but only if no server was silent: a number must never stand on two servers.
+ * One read-test-write per server for all its shares. Shares found stay where they are. A number must never stand on two
+ * servers: those of a new slot have one home each, and numbers that are missing later are placed only if no server was
+ * silent, on those that hold the least.
  */
-function planWrites(
-  attempt: Attempt,
-  target: { readonly map: SlotMap; readonly usable: readonly StorageServer[] },
-): WritePlan[] {
-  const { map, usable } = target;
+function planWrites(attempt: Attempt, { map, usable, isNew }: PublishTarget): WritePlan[] {
   const placed = new Set<number>();
   for (const held of map.answered.values()) for (const number of held.keys()) placed.add(number);
   const missing = attempt.shares.map((_, number) => number).filter((number) => !placed.has(number));
+  const byLoad = [...usable].sort((a, b) => map.answered.get(a)!.size - map.answered.get(b)!.size);
+  const homes = isNew ? map.asked : map.silent.size === 0 ? byLoad : [];
   const assigned = new Map<StorageServer, number[]>(usable.map((server) => [server, []]));
-  if (map.silent.size === 0) {
-    const byLoad = [...usable].sort((a, b) => map.answered.get(a)!.size - map.answered.get(b)!.size);
-    missing.forEach((number, index) => {
-      assigned.get(byLoad[index % byLoad.length]!)?.push(number);
-    });
-  }
+  missing.forEach((number, index) => {
+    const home = homes[(isNew ? number : index) % homes.length];
+    if (home !== undefined) assigned.get(home)?.push(number);
+  });
   return usable
     .map((server) => planServer(attempt, server, map, assigned.get(server)!))
     .filter((plan) => plan.written.length > 0);

@@ -1,15 +1,21 @@
 /** Reading a slot: the newest version that a quorum stands behind, verified (vfs blueprint 11, "Freshness"). */
 
-import { toHex } from '../encoding/bytes.js';
-import { TahoeError } from '../errors/tahoe-error.js';
-import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import { bytesEqual, toHex } from '../encoding/bytes.js';
+import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import {
+  parseSdmfCheckstring,
+  type SdmfCheckstring,
+  sdmfCheckstringLength,
+  serializeSdmfCheckstring,
+} from '../share-layout/sdmf-share.js';
+import { permuteServers } from '../storage-protocol/permutation.js';
 import { assessSlot, type SlotMemory } from './assess-slot.js';
-import { compareVersions, type VersionKey, versionKey } from './lineage.js';
-import { mapSlot } from './map-slot.js';
+import { compareVersions } from './lineage.js';
+import { askServer, mapSlot } from './map-slot.js';
 import { retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
-import { answeredRegisters, describeMap, type Quorums, quorumsOf, type SeenVersion, type SlotMap } from './slot-map.js';
+import { describeMap, type Quorums, quorumsOf, type SeenVersion, type SlotMap } from './slot-map.js';
 
 export interface SlotContents {
   readonly version: SdmfCheckstring;
@@ -45,21 +51,52 @@ export async function readSlot(context: SlotContext, keys: SlotKeys, quorums: Qu
   return { version: best.prefix, content: await retrieveVersion(context, keys, best), map };
 }
 
-/** One small question to enough servers to meet every write quorum: does this version still stand alone at the top? */
+/**
+ * One small question to enough servers to meet every write quorum: does this version still stand alone at the top?
+ * Nothing is verified: a server that lies causes a full read, which verifies. `unknown` if too few answer.
+ */
 export async function isCurrent(
   context: SlotContext,
   keys: SlotKeys,
   version: SdmfCheckstring,
   quorums: Quorums,
 ): Promise<boolean | 'unknown'> {
-  const key = versionKey(version);
-  const map = await mapSlot(context, keys, {
-    serverCount: quorums.sharesTotal,
-    enough: (sofar) => showsNewer(sofar, version) || sharesOf(sofar, key) >= quorums.overlap,
-  });
-  if (showsNewer(map, version)) return false;
-  if (sharesOf(map, key) >= quorums.overlap) return true;
-  return answeredRegisters(map, quorums.sharesTotal) >= quorums.answers ? false : 'unknown';
+  const checkstring = serializeSdmfCheckstring(version);
+  const waiting = permuteServers(context.servers(), keys.storageIndex).slice(0, quorums.sharesTotal);
+  const showing = new Set<number>();
+  let isReplaced = false;
+  const askNext = async (): Promise<void> => {
+    for (let server = waiting.shift(); server !== undefined; server = waiting.shift()) {
+      try {
+        const heads = await askServer(context, keys, server, { headLength: sdmfCheckstringLength });
+        for (const [shareNumber, head] of heads) {
+          if (bytesEqual(head, checkstring)) showing.add(shareNumber);
+          else if (!isOlder(head, version)) isReplaced = true;
+        }
+        if (heads.size > 0) return;
+      } catch (error) {
+        context.log.debug('a server was not asked for a version', {
+          server: server.nickname,
+          error: describeError(error),
+        });
+      }
+    }
+  };
+  while (!isReplaced && showing.size < quorums.overlap && waiting.length > 0) {
+    await Promise.all(Array.from({ length: quorums.overlap - showing.size }, askNext));
+  }
+  if (isReplaced) return false;
+  return showing.size >= quorums.overlap ? true : 'unknown';
+}
+
+/** True for a share that lags behind; false also for one that is damaged or of another kind. */
+function isOlder(head: Uint8Array, version: SdmfCheckstring): boolean {
+  try {
+    return compareVersions(parseSdmfCheckstring(head), version) < 0;
+  } catch (error) {
+    if (isTahoeError(error, 'corrupt')) return false;
+    throw error;
+  }
 }
 
 function bestByQuorum(map: SlotMap, keys: SlotKeys, fallback: Quorums): SeenVersion | undefined {
@@ -79,12 +116,4 @@ function newestReadable(map: SlotMap): SeenVersion | undefined {
   return [...map.versions.values()]
     .filter(({ prefix, shares }) => shares.size >= prefix.sharesNeeded)
     .sort((a, b) => compareVersions(b.prefix, a.prefix))[0];
-}
-
-function showsNewer(map: SlotMap, version: SdmfCheckstring): boolean {
-  return [...map.versions.values()].some(({ prefix }) => compareVersions(prefix, version) > 0);
-}
-
-function sharesOf(map: SlotMap, key: VersionKey): number {
-  return map.versions.get(key)?.shares.size ?? 0;
 }

@@ -3,6 +3,7 @@ import type { Grid } from '../grid/grid.js';
 import type { SlotContext } from '../mutable/slot-context.js';
 import type { Quorums } from '../mutable/slot-map.js';
 import type { Platform } from '../platform/platform.js';
+import type { Activity } from './activity.js';
 import type { ContentReader } from './content-reader.js';
 import type { SealedStore } from './journal/sealed-store.js';
 import type { Ledger } from './ledger.js';
@@ -17,6 +18,15 @@ export interface VfsSettings {
   readonly publishAfterMs: number;
   /** An upload begins this long after the file was closed, so that a file written again at once is uploaded once. */
   readonly uploadAfterMs: number;
+  /** How long uploads and publishes wait for a pause in the use of the file system. */
+  readonly stepBackMs: number;
+  /** A file that stays open is uploaded at the latest this long after it was flushed. */
+  readonly openFileMs: number;
+  /** Delay before the first repetition of what failed; doubles up to a minute. */
+  readonly retryAfterMs: number;
+  /** Whoever waits is told of failure when nothing has moved for this long, or after this long in all. */
+  readonly stallMs: number;
+  readonly waitMaxMs: number;
   readonly uploadsMax: number;
   readonly publishesMax: number;
   /** Owner of entries that do not say. */
@@ -31,6 +41,11 @@ export const defaultSettings: VfsSettings = {
   publishAfterQuietMs: 500,
   publishAfterMs: 5000,
   uploadAfterMs: 100,
+  stepBackMs: 5000,
+  openFileMs: 60_000,
+  retryAfterMs: 1000,
+  stallMs: 60_000,
+  waitMaxMs: 600_000,
   uploadsMax: 8,
   publishesMax: 16,
   defaultUid: 0,
@@ -43,6 +58,7 @@ export interface VfsCore {
   readonly settings: VfsSettings;
   readonly tree: Tree;
   readonly ledger: Ledger;
+  readonly activity: Activity;
   readonly grid: Grid;
   readonly slots: SlotContext;
   /** Of new directories. */

@@ -109,8 +109,8 @@ export class DirectoryPublisher {
     ledger.attempt(directory, { attempt, names: frozen.names });
     await ledger.sync();
     const usable = assessment.kind === 'base' ? assessment.usable : [...map.answered.keys()];
-    const isShared = assessment.kind === 'base';
-    const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums }, { firstAlone: isShared });
+    const isNew = assessment.kind === 'absent';
+    const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew });
     if (result.kind !== 'proven') {
       return { kind: 'retry', reason: result.reason, isCollision: result.kind === 'collision' };
     }

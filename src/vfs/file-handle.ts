@@ -43,6 +43,7 @@ export class OpenFile implements FileHandle {
 
   async read(offset: number, length: number, options: ReadOptions = {}): Promise<Uint8Array> {
     this.#check(this.#flags.read, 'reading');
+    this.#core.activity.note();
     const { overlay, base } = this.#inode.content!;
     if (overlay !== undefined) return this.#core.contents.read(overlay, base, offset, length, options);
     return this.#core.contents.file(base).read(offset, length, options);
@@ -50,6 +51,7 @@ export class OpenFile implements FileHandle {
 
   async write(offset: number, data: Uint8Array): Promise<void> {
     this.#check(this.#flags.write, 'writing');
+    this.#core.activity.note();
     await writeFile(this.#core, this.#inode, this.#flags.append ? undefined : offset, data);
   }
 

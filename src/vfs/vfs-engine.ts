@@ -9,6 +9,7 @@ import type { SlotContext } from '../mutable/slot-context.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
 import { quorumsOf } from '../mutable/slot-map.js';
 import type { Platform } from '../platform/platform.js';
+import { Activity } from './activity.js';
 import { ContentReader } from './content-reader.js';
 import { defaultSettings, type VfsCore, type VfsSettings } from './core.js';
 import { DirectoryPublisher } from './directory-publisher.js';
@@ -39,6 +40,10 @@ export interface VfsOptions {
   /** File of the journal's key. */
   readonly keyPath: string;
   readonly journalBytesMax: number;
+  /** Part of it that only draining may use. Default 256 MiB. */
+  readonly journalReserveBytes?: number;
+  /** See LogOptions. */
+  readonly journalSegmentBytes?: number;
   readonly settings?: Partial<VfsSettings>;
 }
 
@@ -49,7 +54,6 @@ export interface NodeVfs extends vfs.Vfs {
   close(): Promise<void>;
 }
 
-/** Part of the journal that only draining may use. */
 const JOURNAL_RESERVE_BYTES = 256 * 1024 * 1024;
 const EXTENDED_VALUE_BYTES_MAX = 16 * 1024;
 const EXTENDED_TOTAL_BYTES_MAX = 32 * 1024;
@@ -69,7 +73,8 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     ...sealed,
     directory: `${directory}/journal`,
     limitBytes: options.journalBytesMax,
-    reserveBytes: JOURNAL_RESERVE_BYTES,
+    reserveBytes: options.journalReserveBytes ?? JOURNAL_RESERVE_BYTES,
+    ...(options.journalSegmentBytes === undefined ? {} : { segmentBytes: options.journalSegmentBytes }),
   });
   const tree = new Tree();
   const ledger = new Ledger(opened.log, tree, platform.clock);
@@ -79,6 +84,7 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     settings,
     tree,
     ledger,
+    activity: new Activity(platform.clock),
     grid,
     slots,
     quorums: quorumsOf(encoding),
@@ -114,7 +120,10 @@ class VfsEngine implements NodeVfs {
     this.#writeBack = new WriteBack(core, publisher, wanted);
     this.#names = new NameOperations(core, this.#namespace, {
       unlinked: (inode) => this.#dropIfOrphan(inode),
-      changed: () => this.#writeBack.noteNames(),
+      changed: () => {
+        core.activity.note();
+        this.#writeBack.noteNames();
+      },
     });
     this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack);
   }
@@ -150,6 +159,7 @@ class VfsEngine implements NodeVfs {
   }
 
   async lookup(parent: vfs.InodeNumber, name: string): Promise<vfs.Attributes> {
+    this.#core.activity.note();
     return this.#freshAttributes(await this.#names.lookup(parent, name));
   }
 

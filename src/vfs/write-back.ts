@@ -12,10 +12,16 @@ import type { Directory, Inode } from './inode.js';
 const GROUP_COMMIT_MS = 50;
 /** Events within this time are looked at together. */
 const TICK_MS = 10;
+/** The file system is in use while the last operation is not older than this. */
+const BURST_MS = 50;
+/** Uploads at once while it is. */
+const BURST_UPLOADS = 2;
 /** A directory with this many changes is published without waiting for quiet. */
 const NAMES_MAX = 1000;
 /** A file that stays open is uploaded at the latest this long after it was flushed. */
-const OPEN_FILE_MS = 60_000;
+const this.#core.settings.openFileMs = 60_000;
+/** A new directory waits this long for the contents of its files. */
+const UNBORN_MS = 60_000;
 /** Whoever waits is told of failure when nothing has moved for this long, or after this long in all. */
 const STALL_MS = 60_000;
 const WAIT_MAX_MS = 600_000;
@@ -122,6 +128,7 @@ export class WriteBack {
   ): Promise<void> {
     const startedMs = this.#nowMs();
     const { inode, directories } = wanted;
+    const { stallMs, waitMaxMs } = this.#core.settings;
     if (inode !== undefined) this.#wanted.add(inode);
     for (const directory of directories) {
       directory.publishing.forced++;
@@ -138,7 +145,7 @@ export class WriteBack {
         if (problem !== undefined)
           throw new TahoeError(problem.reason, { kind: 'uncoordinated-write', op: 'vfs.fsync' });
         const nowMs = this.#nowMs();
-        if (nowMs - Math.max(startedMs, this.#lastMoveMs) > STALL_MS || nowMs - startedMs > WAIT_MAX_MS) {
+        if (nowMs - Math.max(startedMs, this.#lastMoveMs) > stallMs || nowMs - startedMs > waitMaxMs) {
           const reason = directories.map((each) => each.publishing.lastReason).find((each) => each !== undefined);
           throw new TahoeError(
             `the grid was not reached in time; the data stays in the journal (${reason ?? this.#lastUploadFailure ?? 'no answer'})`,
@@ -149,7 +156,7 @@ export class WriteBack {
           );
         }
         this.poke(0);
-        await this.#nextMove(1000, signal);
+        await this.#nextMove(Math.min(1000, stallMs / 4), signal);
       }
     } finally {
       if (inode !== undefined) this.#wanted.delete(inode);
@@ -212,8 +219,10 @@ export class WriteBack {
 
   #startUploads(): number {
     let nextMs = Number.POSITIVE_INFINITY;
+    const { uploadsMax, stepBackMs } = this.#core.settings;
+    const uploadsNow = this.#isBurst() ? Math.min(BURST_UPLOADS, uploadsMax) : uploadsMax;
     for (const inode of this.#queue) {
-      const room = this.#uploads < this.#core.settings.uploadsMax || this.#wanted.has(inode);
+      const room = this.#uploads < uploadsNow || this.#wanted.has(inode);
       if (!room && this.#wanted.size === 0) break;
       const { content } = inode;
       if (content?.snapshot === undefined || (inode.place === undefined && inode.handles === 0)) {
@@ -224,7 +233,9 @@ export class WriteBack {
       if (!room || content.upload !== undefined) continue;
       const queued = this.#queuedMs.get(inode)!;
       const isHeldOpen = content.writers > 0 && !this.#wanted.has(inode) && this.#draining === 0;
-      const dueMs = Math.max(queued.notBeforeMs, isHeldOpen ? queued.atMs + OPEN_FILE_MS : 0);
+      const isPatient = this.#draining === 0 && !this.#wanted.has(inode);
+      const pauseMs = isPatient ? this.#pauseMs(queued.atMs + stepBackMs) : 0;
+      const dueMs = Math.max(queued.notBeforeMs, pauseMs, isHeldOpen ? queued.atMs + this.#core.settings.openFileMs : 0);
       if (dueMs > this.#nowMs()) nextMs = Math.min(nextMs, dueMs);
       else this.#startUpload(inode);
     }
@@ -272,7 +283,7 @@ export class WriteBack {
     if (isTahoeError(error, 'cancelled')) return;
     const reason = describeError(error);
     queued.failures++;
-    queued.notBeforeMs = nowMs + backoffMs(queued.failures, platform.entropy.fraction());
+    queued.notBeforeMs = nowMs + this.#backoffMs(queued.failures);
     this.#lastUploadFailure = reason;
     inode.content.failure = reason;
     platform.log.warn('upload failed; the bytes stay in the journal and will be tried again', {
@@ -303,7 +314,9 @@ export class WriteBack {
   /** Part of the changes only, while contents are still on their way: not before the longest wait is over. */
   #mayPublishPart(directory: Directory): boolean {
     if (directory.publishing.forced > 0) return true;
-    return this.#nowMs() >= firstChangeMs(directory) + this.#core.settings.publishAfterMs;
+    // nobody can see a directory before its first version anyway: better with its contents inside
+    const waitMs = directory.isBorn ? this.#core.settings.publishAfterMs : UNBORN_MS;
+    return this.#nowMs() >= firstChangeMs(directory) + waitMs;
   }
 
   #publishDueMs(directory: Directory): number {
@@ -311,7 +324,17 @@ export class WriteBack {
     if (directory.publishing.forced > 0 || this.#draining > 0 || directory.dirty.size >= NAMES_MAX) return 0;
     const weight = Math.max(1, (directory.base?.sizeBytes ?? 0) / MIB);
     const first = firstChangeMs(directory) + publishAfterMs * weight;
-    return Math.min(first, lastChangeMs(directory) + publishAfterQuietMs * weight);
+    const quiet = lastChangeMs(directory) + publishAfterQuietMs * weight;
+    return Math.min(first, Math.max(quiet, this.#pauseMs(first)));
+  }
+
+  #isBurst(): boolean {
+    return this.#draining === 0 && this.#nowMs() - this.#core.activity.lastMs < BURST_MS;
+  }
+
+  /** When there may be a pause in the use of the file system, but not after `latestMs`. */
+  #pauseMs(latestMs: number): number {
+    return Math.min(latestMs, this.#core.activity.lastMs + BURST_MS);
   }
 
   #startPublish(directory: Directory): void {
@@ -350,7 +373,7 @@ export class WriteBack {
     const fraction = platform.entropy.fraction();
     const delayMs = isCollision
       ? fraction * Math.min(8000, 200 * 2 ** publishing.failures)
-      : backoffMs(publishing.failures, fraction);
+      : this.#backoffMs(publishing.failures);
     publishing.notBeforeMs = this.#nowMs() + delayMs;
     platform.log.warn('publish not proven; it will be tried again', {
       inode: directory.inode.number,
@@ -364,7 +387,7 @@ export class WriteBack {
     const name = round.state === 'conflict' ? 'UncoordinatedWriteError' : 'publish failed';
     directory.problem = { state: round.state, reason: `${name}: ${round.reason}` };
     directory.publishing.lastReason = directory.problem.reason;
-    directory.publishing.notBeforeMs = this.#nowMs() + STALL_MS;
+    directory.publishing.notBeforeMs = this.#nowMs() + this.#core.settings.stallMs;
     this.#core.platform.log.error(`${name}; everything is kept in the journal`, {
       inode: directory.inode.number,
       reason: round.reason,
@@ -401,6 +424,12 @@ export class WriteBack {
     });
   }
 
+  /** 1 s, 2 s, 4 s ... a minute, each up to half longer so that retries of many do not come together. */
+  #backoffMs(failures: number): number {
+    const { settings, platform } = this.#core;
+    return Math.min(60_000, settings.retryAfterMs * 2 ** (failures - 1)) * (1 + platform.entropy.fraction() / 2);
+  }
+
   #nowMs(): number {
     return this.#core.platform.clock.monotonicMs();
   }
@@ -418,10 +447,6 @@ function lastChangeMs(directory: Directory): number {
   return last;
 }
 
-/** 1 s, 2 s, 4 s ... a minute, each up to half longer so that retries of many do not come together. */
-function backoffMs(failures: number, fraction: number): number {
-  return Math.min(60_000, 1000 * 2 ** (failures - 1)) * (1 + fraction / 2);
-}
 
 function superseded(): TahoeError {
   return new TahoeError('not needed any more', { kind: 'cancelled', op: 'vfs.upload' });
