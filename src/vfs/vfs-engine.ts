@@ -1,6 +1,7 @@
 /** The Vfs of a node: opens the journal, replays it, and puts the parts together. The contract is in vfs.ts. */
 import { serializeCap } from '../caps/cap.js';
 import { childSlotsOf } from '../caps/child-caps.js';
+import { compareNames } from '../dirnode/packing.js';
 import { encodeUtf8 } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Grid } from '../grid/grid.js';
@@ -194,7 +195,7 @@ class VfsEngine implements NodeVfs {
     return this.#namespace
       .children(directory)
       .map(([name, inode]) => ({ name, attributes: attributesOf(inode) }))
-      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+      .sort((a, b) => compareNames(a.name, b.name));
   }
 
   async create(parent: vfs.InodeNumber, name: string, node: vfs.NewNode, flags: vfs.OpenFlags) {

@@ -18,13 +18,8 @@ const BURST_MS = 50;
 const BURST_UPLOADS = 2;
 /** A directory with this many changes is published without waiting for quiet. */
 const NAMES_MAX = 1000;
-/** A file that stays open is uploaded at the latest this long after it was flushed. */
-const this.#core.settings.openFileMs = 60_000;
 /** A new directory waits this long for the contents of its files. */
 const UNBORN_MS = 60_000;
-/** Whoever waits is told of failure when nothing has moved for this long, or after this long in all. */
-const STALL_MS = 60_000;
-const WAIT_MAX_MS = 600_000;
 const MIB = 1024 * 1024;
 
 export class WriteBack {
@@ -235,7 +230,11 @@ export class WriteBack {
       const isHeldOpen = content.writers > 0 && !this.#wanted.has(inode) && this.#draining === 0;
       const isPatient = this.#draining === 0 && !this.#wanted.has(inode);
       const pauseMs = isPatient ? this.#pauseMs(queued.atMs + stepBackMs) : 0;
-      const dueMs = Math.max(queued.notBeforeMs, pauseMs, isHeldOpen ? queued.atMs + this.#core.settings.openFileMs : 0);
+      const dueMs = Math.max(
+        queued.notBeforeMs,
+        pauseMs,
+        isHeldOpen ? queued.atMs + this.#core.settings.openFileMs : 0,
+      );
       if (dueMs > this.#nowMs()) nextMs = Math.min(nextMs, dueMs);
       else this.#startUpload(inode);
     }
@@ -446,7 +445,6 @@ function lastChangeMs(directory: Directory): number {
   for (const { lastMs } of directory.dirty.values()) last = Math.max(last, lastMs);
   return last;
 }
-
 
 function superseded(): TahoeError {
   return new TahoeError('not needed any more', { kind: 'cancelled', op: 'vfs.upload' });

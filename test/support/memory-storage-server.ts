@@ -209,7 +209,7 @@ export class MemoryStorageServer implements StorageServer {
   ): Promise<Value> {
     this.calls.push({ method, shareNumber });
     const fault = this.plan(method, shareNumber);
-    if (fault === 'hang') await untilAborted(options?.signal);
+    if (fault === 'hang') await untilGivenUp(options);
     if (fault === 'fail') throw error('unreachable', 'connection refused');
     if (typeof fault === 'object') await delay(fault.delayMs, undefined, { signal: options?.signal, ref: true });
     else await Promise.resolve();
@@ -251,9 +251,14 @@ function applyWrites(
   shares.set(share, newLength === null ? bytes : bytes.slice(0, newLength));
 }
 
-function untilAborted(signal: AbortSignal | undefined): Promise<never> {
+function untilGivenUp({ signal, timeoutMs }: CallOptions = {}): Promise<never> {
   return new Promise((_, reject) => {
-    const stop = () => reject(error('cancelled', 'aborted'));
+    const timer =
+      timeoutMs === undefined ? undefined : setTimeout(() => reject(error('timeout', 'no answer')), timeoutMs);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(error('cancelled', 'aborted'));
+    };
     if (signal?.aborted) stop();
     else signal?.addEventListener('abort', stop, { once: true });
   });

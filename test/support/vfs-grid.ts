@@ -1,0 +1,378 @@
+/**
+ * A grid in memory with real nodes on it: journal, engine, uploads and publishes as in production, only the servers and
+ * the disks are in memory, and the waits are short. A node can be closed, killed between any two steps, and started again
+ * on what it left.
+ */
+import { readFileSync } from 'node:fs';
+import type { ExecutionContext } from 'ava';
+import { LRUCache } from 'lru-cache';
+import { clientLeaseSecrets } from '../../src/crypto/derivations.js';
+import { generateRsaKeyDer } from '../../src/crypto/rsa.js';
+import { GridClient } from '../../src/grid/grid-client.js';
+import { GridDownloader } from '../../src/immutable/downloader.js';
+import { GridUploader } from '../../src/immutable/uploader.js';
+import type { SlotContext } from '../../src/mutable/slot-context.js';
+import { NodeEntropy } from '../../src/node/node-entropy.js';
+import type { Clock } from '../../src/platform/clock.js';
+import type { LogFields, Logger } from '../../src/platform/logger.js';
+import type { Platform } from '../../src/platform/platform.js';
+import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
+import type { VfsSettings } from '../../src/vfs/core.js';
+import type { KeyPair, KeySource } from '../../src/vfs/key-pool.js';
+import type { FileHandle, InodeNumber, NewNode, OpenFlags, Vfs } from '../../src/vfs/vfs.js';
+import { createVfs, type NodeVfs } from '../../src/vfs/vfs-engine.js';
+import { CrashFileStore } from './crash-file-store.js';
+import { memoryGridClock } from './memory-grid.js';
+import { MemoryStorageServer, type Method } from './memory-storage-server.js';
+
+const SEGMENT_BYTES = 1 << 20;
+
+export interface VfsGridOptions {
+  readonly servers?: number;
+  readonly encoding?: { readonly sharesNeeded: number; readonly sharesHappy: number; readonly sharesTotal: number };
+  readonly settings?: Partial<VfsSettings>;
+  readonly journalBytesMax?: number;
+}
+
+const quickSettings: Partial<VfsSettings> = {
+  freshnessMs: 20,
+  publishAfterQuietMs: 20,
+  publishAfterMs: 200,
+  uploadAfterMs: 5,
+  stepBackMs: 0,
+  retryAfterMs: 20,
+  stallMs: 3000,
+  defaultUid: 7,
+  defaultGid: 8,
+};
+
+/** Key pairs made once for all tests: a grid gives each of them out once, then makes new ones. */
+const madeKeys: readonly { readonly private: string; readonly public: string }[] = JSON.parse(
+  readFileSync('test/vectors/keys/rsa-2048.json', 'utf8'),
+);
+
+export class VfsGrid implements KeySource {
+  readonly servers: MemoryStorageServer[];
+  readonly options: VfsGridOptions;
+  readonly t: ExecutionContext<unknown>;
+  #keysTaken = 0;
+  #nodes = 0;
+
+  constructor(t: ExecutionContext<unknown>, options: VfsGridOptions = {}) {
+    this.t = t;
+    this.options = options;
+    const count = options.servers ?? options.encoding?.sharesTotal ?? 4;
+    this.servers = Array.from({ length: count }, (_, index) => new MemoryStorageServer(`s${index}`));
+  }
+
+  get encoding() {
+    return this.options.encoding ?? { sharesNeeded: 2, sharesHappy: 3, sharesTotal: 4 };
+  }
+
+  /** A running node with an empty directory of its own. */
+  async node(changes: { settings?: Partial<VfsSettings>; disk?: CrashFileStore } = {}): Promise<TestNode> {
+    const node = new TestNode(
+      this,
+      `n${this.#nodes++}`,
+      { ...this.options.settings, ...changes.settings },
+      changes.disk,
+    );
+    this.t.teardown(() => node.stop());
+    await node.start();
+    return node;
+  }
+
+  async take(): Promise<KeyPair> {
+    const made = madeKeys[this.#keysTaken++];
+    if (made === undefined) return generateRsaKeyDer();
+    return {
+      privateKeyDer: new Uint8Array(Buffer.from(made.private, 'base64')),
+      publicKeyDer: new Uint8Array(Buffer.from(made.public, 'base64')),
+    };
+  }
+
+  async close(): Promise<void> {}
+
+  get keysTaken(): number {
+    return this.#keysTaken;
+  }
+
+  /** What goes wrong on every server from now on; nothing goes wrong without an argument. */
+  plan(plan: MemoryStorageServer['plan'] = () => undefined): void {
+    for (const server of this.servers) server.plan = plan;
+  }
+
+  countOf(method: Method): number {
+    return this.servers.reduce((sum, server) => sum + server.countOf(method), 0);
+  }
+}
+
+/** One life of a node's process; once killed, nothing that it began goes on or answers. */
+class Process {
+  isAlive = true;
+  readonly #clock = memoryGridClock;
+  readonly #timers = new Set<{ cancel(): void }>();
+
+  readonly clock: Clock = {
+    wallMs: () => this.#clock.wallMs(),
+    monotonicMs: () => this.#clock.monotonicMs(),
+    setTimer: (delayMs, callback) => {
+      const timer = this.#clock.setTimer(delayMs, () => {
+        this.#timers.delete(timer);
+        if (this.isAlive) callback();
+      });
+      this.#timers.add(timer);
+      return {
+        cancel: () => {
+          this.#timers.delete(timer);
+          timer.cancel();
+        },
+      };
+    },
+  };
+
+  kill(): void {
+    this.isAlive = false;
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  /** The server as this process reaches it: after the kill there is no answer. */
+  reach(server: MemoryStorageServer, node: TestNode): StorageServer {
+    return new Proxy(server, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property);
+        if (typeof value !== 'function') return value;
+        return async (...args: unknown[]) => {
+          node.beforeRequest(property as Method, target, args[0]);
+          if (!this.isAlive) return new Promise(() => {});
+          const result: unknown = await Reflect.apply(value, target, args);
+          return this.isAlive ? result : new Promise(() => {});
+        };
+      },
+    });
+  }
+}
+
+export class TestNode {
+  readonly name: string;
+  readonly grid: VfsGrid;
+  /** Warnings and errors that it has logged. */
+  readonly lines: string[] = [];
+  disk: CrashFileStore;
+  /** Called before each request that it makes; may kill it. */
+  beforeRequest: (method: Method, server: MemoryStorageServer, request: unknown) => void = () => {};
+  readonly #settings: Partial<VfsSettings>;
+  #process: Process | undefined;
+  #uploader: GridUploader | undefined;
+  #vfs: NodeVfs | undefined;
+
+  constructor(grid: VfsGrid, name: string, settings: Partial<VfsSettings>, disk = new CrashFileStore()) {
+    this.grid = grid;
+    this.name = name;
+    this.disk = disk;
+    this.#settings = { ...quickSettings, ...settings };
+  }
+
+  get vfs(): NodeVfs {
+    if (this.#vfs === undefined) throw new Error('the node does not run');
+    return this.#vfs;
+  }
+
+  async start(): Promise<void> {
+    const process = new Process();
+    this.#process = process;
+    const { clock } = process;
+    const entropy = new NodeEntropy();
+    const log = recordingLogger(this.lines);
+    const servers = this.grid.servers.map((server) => process.reach(server, this));
+    const clientLeaseSecret = new Uint8Array(32).fill(7);
+    const uploader = new GridUploader({
+      servers: () => servers,
+      clientLeaseSecret,
+      clock,
+      entropy,
+      log,
+      queryTimeoutMs: 300,
+      writeTimeoutMs: 300,
+    });
+    this.#uploader = uploader;
+    const segmentCache = new LRUCache<string, Uint8Array>({
+      maxSize: 8 << 20,
+      sizeCalculation: (bytes) => Math.max(1, bytes.length),
+    });
+    const slots: SlotContext = {
+      servers: () => servers,
+      leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
+      clock,
+      entropy,
+      log,
+      requestTimeoutMs: 300,
+    };
+    const platform: Platform = { clock, entropy, files: this.disk, log };
+    const { encoding } = this.grid;
+    const grid = new GridClient({
+      uploader,
+      downloader: new GridDownloader({ servers: () => servers, segmentCache, clock, log }),
+      slots,
+      keys: this.grid,
+      encoding: { ...encoding, maximumSegmentSize: 1 << 17 },
+      convergenceSecret: new Uint8Array(32).fill(3),
+      servers: () => servers.map(({ id, nickname }) => ({ id, nickname, state: 'connected' })),
+    });
+    this.#vfs = await createVfs({
+      platform,
+      grid,
+      slots,
+      keys: this.grid,
+      encoding,
+      directory: '/node',
+      keyPath: '/node/private/journal.key',
+      journalBytesMax: this.grid.options.journalBytesMax ?? 64 * SEGMENT_BYTES,
+      journalReserveBytes: 8 * SEGMENT_BYTES,
+      journalSegmentBytes: SEGMENT_BYTES,
+      settings: this.#settings,
+    });
+  }
+
+  /** Ends in order and starts again on the same directory. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  /** As `kill -9` does: from now on it does nothing and nobody hears of it. */
+  kill(how: 'kill' | 'power' = 'kill', fraction: () => number = () => 0): void {
+    this.#process?.kill();
+    this.disk = this.disk.afterCrash(how, fraction);
+    this.#forget();
+  }
+
+  async killAndStart(how: 'kill' | 'power' = 'kill', fraction: () => number = () => 0): Promise<void> {
+    this.kill(how, fraction);
+    await this.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#vfs?.close();
+    this.#process?.kill();
+    this.#forget();
+  }
+
+  #forget(): void {
+    const uploader = this.#uploader;
+    this.#vfs = undefined;
+    this.#process = undefined;
+    this.#uploader = undefined;
+    uploader?.close().catch(() => {});
+  }
+}
+
+function recordingLogger(lines: string[]): Logger {
+  const record = (message: string, fields: LogFields = {}) => {
+    lines.push(`${message} ${JSON.stringify(fields)}`);
+    if (process.env['VFS_GRID_LOG'] !== undefined) process.stderr.write(`${lines.at(-1)}\n`);
+  };
+  const logger: Logger = { debug() {}, info() {}, warn: record, error: record, child: () => logger };
+  return logger;
+}
+
+// what tests do with a file system
+
+export const newNode: NewNode = { mode: 0o644, uid: 1000, gid: 100 };
+export const readWrite: OpenFlags = { read: true, write: true };
+
+export function bytes(content: string): Uint8Array {
+  return new TextEncoder().encode(content);
+}
+
+export function text(content: Uint8Array): string {
+  return new TextDecoder().decode(content);
+}
+
+/** Creates or replaces the contents and closes. */
+export async function put(
+  vfs: Vfs,
+  parent: InodeNumber,
+  name: string,
+  content: string | Uint8Array,
+): Promise<InodeNumber> {
+  const { attributes, handle } = await vfs.create(parent, name, newNode, { ...readWrite, truncate: true });
+  await handle.write(0, typeof content === 'string' ? bytes(content) : content);
+  await closeHandle(handle);
+  return attributes.inode;
+}
+
+export async function closeHandle(handle: FileHandle): Promise<void> {
+  await handle.flush();
+  await handle.release();
+}
+
+export async function contentOf(vfs: Vfs, inode: InodeNumber): Promise<Uint8Array> {
+  const handle = await vfs.open(inode, { read: true, write: false });
+  try {
+    return await handle.read(0, 1 << 26);
+  } finally {
+    await handle.release();
+  }
+}
+
+export async function textAt(vfs: Vfs, parent: InodeNumber, name: string): Promise<string> {
+  return text(await contentOf(vfs, (await vfs.lookup(parent, name)).inode));
+}
+
+export async function listing(vfs: Vfs, directory: InodeNumber): Promise<string[]> {
+  return (await vfs.readDirectory(directory)).map(({ name }) => name);
+}
+
+/** The whole tree as text: path to content, link target, or kind. */
+export async function snapshotTree(vfs: Vfs, root: InodeNumber): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  const walk = async (directory: InodeNumber, prefix: string): Promise<void> => {
+    for (const { name, attributes } of await vfs.readDirectory(directory)) {
+      const path = `${prefix}/${name}`;
+      if (attributes.kind === 'directory') {
+        found[path] = 'directory';
+        await walk(attributes.inode, path);
+      } else if (attributes.kind === 'file') {
+        found[path] = `file ${Buffer.from(await contentOf(vfs, attributes.inode)).toString('latin1')}`;
+      } else {
+        found[path] =
+          attributes.kind === 'symlink' ? `link ${await vfs.readSymlink(attributes.inode)}` : attributes.kind;
+      }
+    }
+  };
+  await walk(root, '');
+  return found;
+}
+
+/** A grid with one node and a root directory on it. */
+export async function oneNode(
+  t: ExecutionContext<unknown>,
+  options: VfsGridOptions = {},
+): Promise<{ grid: VfsGrid; node: TestNode; rootCap: string; root: InodeNumber }> {
+  const grid = new VfsGrid(t, options);
+  const node = await grid.node();
+  const rootCap = await node.vfs.createUnlinkedDirectory();
+  const root = (await node.vfs.openRoot(rootCap)).inode;
+  return { grid, node, rootCap, root };
+}
+
+/** What a node that has never seen anything reads from the grid. */
+export async function seenByAnother(grid: VfsGrid, rootCap: string): Promise<Record<string, string>> {
+  const other = await grid.node();
+  const tree = await snapshotTree(other.vfs, (await other.vfs.openRoot(rootCap)).inode);
+  await other.stop();
+  return tree;
+}
+
+/** Waits until `condition` holds; fails the test after `limitMs`. */
+export async function eventually(condition: () => boolean | Promise<boolean>, limitMs = 5000): Promise<void> {
+  for (const startedMs = performance.now(); !(await condition()); ) {
+    if (performance.now() - startedMs > limitMs) throw new Error('it did not happen in time');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export async function drained(node: TestNode): Promise<void> {
+  await node.vfs.drain({ signal: AbortSignal.timeout(10_000) });
+}
