@@ -7,18 +7,41 @@ import {
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  generatePrimeSync,
   type KeyObject,
   sign,
   verify,
 } from 'node:crypto';
 import { asTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import { type RsaNumbers, rsaKeyObject, rsaNumbers } from './rsa-from-primes.js';
 
 export const modulusBits = 2048;
 export const signatureLength = 256;
 const saltLength = 32;
 
-/** A new key pair as DER: PKCS#8 and SubjectPublicKeyInfo. Takes up to a second of this thread: call it in a worker. */
-export function generateRsaKeyDer(): { readonly privateKeyDer: Uint8Array; readonly publicKeyDer: Uint8Array } {
+export interface RsaKeyDer {
+  /** PKCS#8. */
+  readonly privateKeyDer: Uint8Array;
+  /** SubjectPublicKeyInfo. */
+  readonly publicKeyDer: Uint8Array;
+}
+
+/**
+ * A new key pair as DER. Takes tens to hundreds of milliseconds of this thread: call it in a worker. OpenSSL before 3.5
+ * (Node 20) builds each prime by the provable method, 130 to 250 ms a key; two probable primes take 65. Later ones need
+ * 32 to 68 for the whole key, which our arithmetic does not beat.
+ */
+export function generateRsaKeyDer(): RsaKeyDer {
+  return hasSlowGenerator() ? generateFromPrimes() : generateBuiltIn();
+}
+
+function hasSlowGenerator(): boolean {
+  const [major = 0, minor = 0] = process.versions.openssl.split('.').map(Number);
+  return major < 3 || (major === 3 && minor < 5);
+}
+
+/** By the generator of OpenSSL. */
+export function generateBuiltIn(): RsaKeyDer {
   const pair = generateKeyPairSync('rsa', {
     modulusLength: modulusBits,
     publicExponent: 65537,
@@ -26,6 +49,23 @@ export function generateRsaKeyDer(): { readonly privateKeyDer: Uint8Array; reado
     publicKeyEncoding: { type: 'spki', format: 'der' },
   });
   return { privateKeyDer: new Uint8Array(pair.privateKey), publicKeyDer: new Uint8Array(pair.publicKey) };
+}
+
+/** From two primes of OpenSSL; signs and verifies with what it hands out. Kind `internal` if that fails. */
+export function generateFromPrimes(): RsaKeyDer {
+  let numbers: RsaNumbers | undefined;
+  while (numbers === undefined) {
+    const [p, q] = [modulusBits / 2, modulusBits / 2].map((bits) => generatePrimeSync(bits, { bigint: true }));
+    numbers = rsaNumbers(p as bigint, q as bigint);
+  }
+  const exported = rsaKeyObject(numbers).export({ type: 'pkcs8', format: 'der' });
+  const privateKey = importPrivateKey(exported);
+  const publicKeyDer = publicKeyDerOf(privateKey);
+  const signature = signPss(privateKey, publicKeyDer);
+  if (!verifyPss(importPublicKey(publicKeyDer), publicKeyDer, signature)) {
+    throw new TahoeError('a new key does not verify what it signs', { kind: 'internal', op: 'rsa.generate' });
+  }
+  return { privateKeyDer: new Uint8Array(exported), publicKeyDer };
 }
 
 /** From PKCS#8 DER; kind `corrupt` if it is not an RSA key of 2048 bits. */
