@@ -111,6 +111,7 @@ export class DirectoryPublisher {
     const usable = assessment.kind === 'base' ? assessment.usable : [...map.answered.keys()];
     const isNew = assessment.kind === 'absent';
     const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew });
+    if (directory.isDiscarded) return { kind: 'idle' };
     if (result.kind !== 'proven') {
       return { kind: 'retry', reason: result.reason, isCollision: result.kind === 'collision' };
     }
@@ -160,13 +161,13 @@ export class DirectoryPublisher {
     for (const { name, change, child } of this.eligible(directory)) {
       if (child === undefined) {
         entries.delete(name);
-        names.push({ name, change, entry: undefined });
+        names.push({ name, change, child, entry: undefined });
         continue;
       }
       const stamp = { nowSeconds: clock.wallMs() / 1000, changeId: entropy.bytes(8) };
       const entry = writeEntry(child, name, contentCap(child), directory.keys!.writeKey!, stamp);
       entries.set(name, entry);
-      names.push({ name, change, entry: entry.raw });
+      names.push({ name, change, child, entry: entry.raw });
     }
     return { entries, names };
   }

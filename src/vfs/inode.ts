@@ -139,6 +139,8 @@ export interface OpenAttempt {
 export interface AttemptedName {
   readonly name: string;
   readonly change: number;
+  /** What the entry refers to; undefined for a name that the attempt takes away. */
+  readonly child: Inode | undefined;
   readonly entry: Uint8Array | undefined;
 }
 
@@ -174,6 +176,8 @@ export class Directory {
   problem: { readonly state: 'conflict' | 'failed'; readonly reason: string } | undefined;
   loading: Promise<void> | undefined;
   journaled = false;
+  /** Removed from the tree: nothing of it is published any more. */
+  isDiscarded = false;
   /** When it became something to publish, for one that has no dirty names yet. */
   readonly createdMs: number;
   readonly publishing: PublishState = {

@@ -22,6 +22,10 @@ import { recordKinds as kinds } from './records.js';
 import { isProvenAt, type NameChange, type Tree } from './tree.js';
 import type { InodeNumber, Timestamp } from './vfs.js';
 
+/** Room that a checkpoint needs for one name with its inode, and for one extent: generous. */
+const NAME_RECORDS_BYTES = 4096;
+const EXTENT_BYTES = 32;
+
 export class Ledger {
   readonly #log: Log;
   readonly #tree: Tree;
@@ -160,6 +164,12 @@ export class Ledger {
 
   // directories
 
+  /** It has lost its name: nothing of it will be published any more. */
+  discardDirectory(directory: Directory): void {
+    if (directory.journaled) this.#append(kinds.discard, { i: directory.inode.number } satisfies records.DiscardRecord);
+    this.#tree.discardDirectory(directory);
+  }
+
   /** The key pair is spoken for: it is never used for anything else. Durable before a share is sent: the caller syncs. */
   directoryKey(directory: Directory, privateKeyDer: Uint8Array, publicKeyDer: Uint8Array): void {
     if (!directory.journaled) this.describeDirectory(directory);
@@ -225,6 +235,9 @@ export class Ledger {
       case kinds.directory:
         this.#replayDirectory(records.decodeJson(payload));
         break;
+      case kinds.discard:
+        this.#tree.discardDirectory(this.#tree.directory(records.decodeJson<records.DiscardRecord>(payload).i));
+        break;
       case kinds.directoryKey: {
         const key = records.decodeJson<records.DirectoryKeyRecord>(payload);
         const directory = this.#tree.directory(key.i);
@@ -258,9 +271,16 @@ export class Ledger {
 
   /** Writes everything that is pending at the head of the log, so that what is behind it can be recycled. */
   async checkpoint(): Promise<void> {
-    let expectedBytes = 1024 * (this.#tree.inodes.size + 1);
-    for (const { attempts } of this.#tree.pending)
-      for (const { attempt } of attempts) expectedBytes += attempt.content.length;
+    const { pending, dirtyFiles } = this.#tree;
+    let expectedBytes = NAME_RECORDS_BYTES * (pending.size + 1);
+    for (const { dirty, attempts } of pending) {
+      expectedBytes += NAME_RECORDS_BYTES * dirty.size;
+      for (const { attempt } of attempts) expectedBytes += 2 * attempt.content.length;
+    }
+    for (const { content } of dirtyFiles) {
+      const extents = (content?.overlay?.extentCount ?? 0) + (content?.snapshot?.extentCount ?? 0);
+      expectedBytes += NAME_RECORDS_BYTES + EXTENT_BYTES * extents;
+    }
     await this.#log.checkpoint(() => this.#appendEverything(), expectedBytes);
   }
 
@@ -315,7 +335,7 @@ export class Ledger {
   }
 
   #appendAttempt(directory: Directory, { attempt, names }: OpenAttempt): void {
-    const numbered = names.map(({ name, change }) => [name, change] as const);
+    const numbered = names.map(({ name, change, child }) => [name, change, child?.number ?? null] as const);
     const body = records.encodeAttemptBody(numbered, attempt.content);
     const pieces: Uint8Array[] = [];
     for (let offset = 0; offset < body.length; offset += records.PART_BYTES) {
@@ -497,7 +517,10 @@ export class Ledger {
     const body = records.decodeAttemptBody(concatBytes(this.#parts.take(record.i, record.parts)));
     const { content } = body;
     const entries = parseDirectory(content, { deepImmutable: false });
-    const names = body.names.map(([name, change]) => ({ name, change, entry: entries.get(name)?.raw }));
+    const names = body.names.map(([name, change, inode]) => {
+      const child = inode === null ? undefined : this.#tree.inodes.get(inode);
+      return { name, change, child, entry: entries.get(name)?.raw };
+    });
     const attempt = {
       version: parseVersion(record.version),
       key: record.version,

@@ -105,7 +105,7 @@ export class NameOperations {
     if (this.#present(directory, name) !== inode) throw failure('not-found', 'it was replaced meanwhile');
     if (!this.#namespace.isEmpty(inode.directory)) throw failure('not-empty', 'the directory is not empty');
     this.#commit([this.#change(directory, entryKey(name), undefined)]);
-    this.#core.tree.discardDirectory(inode.directory);
+    this.#core.ledger.discardDirectory(inode.directory);
     this.#unlinked(inode);
   }
 
@@ -114,7 +114,7 @@ export class NameOperations {
     const directory = await this.writeable(parent);
     const inode = this.#present(directory, name);
     this.#commit([this.#change(directory, entryKey(name), undefined)]);
-    if (inode.directory !== undefined) this.#core.tree.discardDirectory(inode.directory);
+    if (inode.directory !== undefined) this.#core.ledger.discardDirectory(inode.directory);
     this.#unlinked(inode);
     return inode;
   }
@@ -143,7 +143,7 @@ export class NameOperations {
     }
     this.#commit([this.#change(source, fromKey, back), this.#change(target, toKey, moved)]);
     if (standing === undefined || mode === 'exchange') return;
-    if (standing.directory !== undefined) this.#core.tree.discardDirectory(standing.directory);
+    if (standing.directory !== undefined) this.#core.ledger.discardDirectory(standing.directory);
     this.#unlinked(standing);
   }
 
@@ -161,7 +161,7 @@ export class NameOperations {
     const inode = this.#inodeForCap(cap);
     this.#commit([this.#change(directory, entryKey(name), inode)]);
     if (standing !== undefined && standing !== inode) {
-      if (standing.directory !== undefined) this.#core.tree.discardDirectory(standing.directory);
+      if (standing.directory !== undefined) this.#core.ledger.discardDirectory(standing.directory);
       this.#unlinked(standing);
     }
     return inode;

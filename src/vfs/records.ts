@@ -21,6 +21,7 @@ export const recordKinds = {
   proven: 12,
   overlayPart: 13,
   overlay: 14,
+  discard: 15,
 } as const;
 
 /** Bytes of file content in one record: the unit in which it is decrypted again. */
@@ -89,6 +90,11 @@ export interface DirectoryRecord {
   /** Where the grid has it, for the chain of an fsync. */
   readonly parent: { readonly d: number; readonly n: string } | null;
   readonly root: boolean;
+}
+
+/** A directory was removed from the tree. */
+export interface DiscardRecord {
+  readonly i: number;
 }
 
 export interface DirectoryKeyRecord {
@@ -160,8 +166,11 @@ export function encodePartHeader(inode: number, part: number): Uint8Array {
   return header;
 }
 
-/** u32 length of the names, the names in JSON with the number of their change, the contents of the directory. */
-export function encodeAttemptBody(names: readonly (readonly [string, number])[], content: Uint8Array): Uint8Array {
+/** Name, number of its change, inode of what it refers to. */
+export type AttemptedNameRecord = readonly [string, number, number | null];
+
+/** u32 length of the names, the names in JSON, the contents of the directory. */
+export function encodeAttemptBody(names: readonly AttemptedNameRecord[], content: Uint8Array): Uint8Array {
   const json = encodeUtf8(JSON.stringify(names));
   const length = new Uint8Array(4);
   writeU32(length, 0, json.length);
@@ -169,7 +178,7 @@ export function encodeAttemptBody(names: readonly (readonly [string, number])[],
 }
 
 export function decodeAttemptBody(body: Uint8Array): {
-  names: readonly (readonly [string, number])[];
+  names: readonly AttemptedNameRecord[];
   content: Uint8Array;
 } {
   const end = 4 + readU32(body, 0);

@@ -9,7 +9,7 @@ import { type DirectoryCap, isWriteable, serializeCap } from '../caps/cap.js';
 import { toHex } from '../encoding/bytes.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
-import { Directory, type DirtyName, FileContent, Inode } from './inode.js';
+import { type AttemptedName, Directory, type DirtyName, FileContent, Inode } from './inode.js';
 import type { FileKind, InodeNumber } from './vfs.js';
 
 export interface NameChange {
@@ -122,6 +122,12 @@ export class Tree {
       dirty = newDirtyName(name, expected, displaced, nowMs);
       directory.dirty.set(name, dirty);
     }
+    const carriedChild = dirty.carried.length > 0 && dirty.child !== child ? dirty.child : undefined;
+    if (carriedChild !== undefined) {
+      // an attempt may have put it there: it must not go away before it is proven elsewhere
+      dirty.displaced = carriedChild;
+      carriedChild.provenPlace = { directory, name };
+    }
     dirty.child = child;
     dirty.change = change;
     dirty.lastMs = nowMs;
@@ -144,41 +150,35 @@ export class Tree {
   }
 
   /** The names of an attempt are on the grid as it says. */
-  applyProven(
-    directory: Directory,
-    names: readonly { name: string; change: number; entry: Uint8Array | undefined }[],
-  ): void {
-    for (const { name, change, entry } of names) {
+  applyProven(directory: Directory, names: readonly AttemptedName[]): void {
+    directory.isBorn = true;
+    for (const { name, change, entry, child } of names) {
       const dirty = directory.dirty.get(name);
       if (dirty === undefined) continue;
-      if (dirty.change !== change) {
-        dirty.expected = entry;
-        dirty.carried = [];
-        dirty.provenChange = change;
+      if (child !== undefined) child.provenPlace = { directory, name };
+      if (dirty.change === change) {
+        directory.dirty.delete(name);
+        if (child !== undefined) directory.clean.set(name, child);
         continue;
       }
-      directory.dirty.delete(name);
-      if (dirty.child !== undefined) {
-        directory.clean.set(name, dirty.child);
-        dirty.child.provenPlace = { directory, name };
-      }
+      dirty.expected = entry;
+      dirty.displaced = child;
+      dirty.carried = [];
+      dirty.provenChange = change;
     }
-    for (const { name } of names) {
-      const { displaced } = directory.dirty.get(name) ?? {};
-      if (displaced !== undefined && !isProvenAt(displaced, directory, name))
-        directory.dirty.get(name)!.displaced = undefined;
-    }
-    directory.isBorn = true;
     this.notePending(directory);
   }
 
   notePending(directory: Directory): void {
-    if (directory.dirty.size > 0 || !directory.isBorn || directory.attempts.length > 0) this.pending.add(directory);
+    if (directory.isDiscarded) this.pending.delete(directory);
+    else if (directory.dirty.size > 0 || !directory.isBorn || directory.attempts.length > 0)
+      this.pending.add(directory);
     else this.pending.delete(directory);
   }
 
   /** Removed from the tree: nothing of it will be published any more. */
   discardDirectory(directory: Directory): void {
+    directory.isDiscarded = true;
     for (const dirty of directory.dirty.values()) {
       if (dirty.child === undefined) continue;
       dirty.child.place = undefined;
