@@ -93,10 +93,7 @@ export class DirectoryPublisher {
     directory.signing ??= await retrieveSigningKeys(slots, keys, map);
 
     const frozen = this.#freeze(directory);
-    if (frozen.names.length === 0 && directory.attempts.length === 0 && directory.isBorn) {
-      const conflict = [...directory.dirty.values()].find((dirty) => dirty.conflict !== undefined)?.conflict;
-      return conflict === undefined ? { kind: 'idle' } : { kind: 'stopped', state: 'conflict', reason: conflict };
-    }
+    if (frozen.names.length === 0 && directory.attempts.length === 0 && directory.isBorn) return { kind: 'idle' };
     const content = packDirectory(frozen.entries.values());
     const attempt = makeAttempt(slots, {
       keys,
@@ -149,7 +146,11 @@ export class DirectoryPublisher {
       const isOurs = [dirty.expected, ...dirty.carried].some((known) => isSameEntry(known, stands));
       const isAgreed = dirty.child === undefined && stands === undefined;
       if (isOurs || isAgreed) continue;
-      dirty.conflict ??= `"${dirty.name}" was changed by another writer`;
+      if (dirty.conflict !== undefined) continue;
+      dirty.conflict = `UncoordinatedWriteError: "${dirty.name}" was changed by another writer as well`;
+      this.#core.platform.log.error('UncoordinatedWriteError: our change is kept in the journal, theirs on the grid', {
+        directory: directory.inode.number,
+      });
     }
   }
 

@@ -82,7 +82,11 @@ export class SyncOperations implements HandleOwner {
       const { directory, name } = current.place;
       const change = directory.dirty.get(name)?.change;
       if (change !== undefined) {
-        const isProven = () => !isStillDirty(directory, name, change);
+        const isProven = () => {
+          const conflict = directory.dirty.get(name)?.conflict;
+          if (conflict !== undefined) throw new TahoeError(conflict, { kind: 'uncoordinated-write', op: 'vfs.fsync' });
+          return !isStillDirty(directory, name, change);
+        };
         await this.#writeBack.waitFor(isProven, { inode: current, directories: [directory] }, signal);
       }
       current = directory.inode;
@@ -128,8 +132,29 @@ export class SyncOperations implements HandleOwner {
     readonly onProgress?: (status: VfsStatus) => void;
   }): Promise<void> {
     const { tree } = this.#core;
-    const isDone = () => tree.pending.size === 0 && ![...tree.dirtyFiles].some((inode) => inode.place !== undefined);
+    const isDone = () => {
+      const files = [...tree.dirtyFiles].filter((inode) => inode.place !== undefined);
+      if (tree.pending.size === 0 && files.length === 0) return true;
+      const reason = this.#stuckReason(files);
+      if (reason !== undefined) throw new TahoeError(reason, { kind: 'uncoordinated-write', op: 'vfs.drain' });
+      return false;
+    };
     await this.#writeBack.drain(isDone, () => options.onProgress?.(this.status()), options.signal);
+  }
+
+  /** Why nothing goes on any more, if all that is pending waits for somebody to decide between two writers. */
+  #stuckReason(files: readonly Inode[]): string | undefined {
+    let reason: string | undefined;
+    for (const { dirty, problem, isBorn } of this.#core.tree.pending) {
+      if (problem?.state === 'conflict') {
+        reason = problem.reason;
+        continue;
+      }
+      const conflicts = [...dirty.values()].map(({ conflict }) => conflict);
+      if (!isBorn || conflicts.length === 0 || conflicts.includes(undefined)) return undefined;
+      reason = conflicts[0];
+    }
+    return files.length === 0 ? reason : undefined;
   }
 
   async createUnlinkedDirectory(): Promise<string> {

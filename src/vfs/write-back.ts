@@ -296,7 +296,7 @@ export class WriteBack {
   /** Starts the publish if it is time; else says when to look again (monotonic). */
   #considerPublish(directory: Directory): number {
     const { publishing } = directory;
-    if (publishing.running !== undefined || directory.problem?.state === 'conflict') return Number.POSITIVE_INFINITY;
+    if (publishing.running !== undefined) return Number.POSITIVE_INFINITY;
     if (this.#publishes >= this.#core.settings.publishesMax) return Number.POSITIVE_INFINITY;
     const nowMs = this.#nowMs();
     const dueMs = Math.max(publishing.notBeforeMs, this.#publishDueMs(directory));
@@ -346,7 +346,7 @@ export class WriteBack {
           this.#publishesDone++;
           publishing.failures = 0;
           publishing.lastReason = undefined;
-          if (directory.problem?.state === 'failed') directory.problem = undefined;
+          directory.problem = undefined;
           this.#signalMove();
         } else if (round.kind === 'stopped') {
           this.#stopped(directory, round);
