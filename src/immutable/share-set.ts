@@ -2,8 +2,8 @@
 import type { ServerId } from '../encoding/brands.js';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
+import { permuteServers } from '../storage-protocol/permutation.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
-import { permuteServers } from './permuted-servers.js';
 import type { ServerSpeeds } from './server-speeds.js';
 import { ShareFinder } from './share-finder.js';
 import { ShareReader } from './share-reader.js';

@@ -3,8 +3,8 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { ServerId, StorageIndex } from '../../../src/encoding/brands.js';
 import { encodeAscii } from '../../../src/encoding/bytes.js';
-import { permuteServers } from '../../../src/immutable/permuted-servers.js';
 import { type Holdings, placementOf, planPlacement, serversOfHappiness } from '../../../src/immutable/placement.js';
+import { permuteServers } from '../../../src/storage-protocol/permutation.js';
 
 const id = (name: string | number) => `${name}` as ServerId;
 const placement = (shares: Record<number, string[]>) =>
