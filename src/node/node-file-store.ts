@@ -15,12 +15,18 @@ const FLAGS: Readonly<Record<OpenMode, number>> = {
 /** Linux takes at most 1024 buffers in one writev. */
 const MAX_WRITEV_PARTS = 1024;
 
+/** Reads and writes up to this size happen on the calling thread. */
+const SHORT_TRANSFER_BYTES = 32 * 1024;
+
 export interface NodeFileStoreOptions {
   /** Permission bits of created files before the umask. Default 0o600: shares, journals and keys are nobody else's. */
   readonly fileMode?: number;
 }
 
-/** The machine's file systems. */
+/**
+ * The machine's file systems. What takes microseconds while the kernel has it in memory runs on the calling thread: a
+ * hop to the thread pool costs ten times as much. Syncs, long transfers and whole trees go to the pool.
+ */
 export class NodeFileStore implements FileStore {
   readonly #fileMode: number;
 
@@ -30,8 +36,7 @@ export class NodeFileStore implements FileStore {
 
   open(path: string, mode: OpenMode): Promise<OpenedFile> {
     return call('open', path, async () => {
-      const descriptor = await descriptorOf(path, FLAGS[mode], this.#fileMode);
-      return new NodeFile(path, descriptor);
+      return new NodeFile(path, fs.openSync(path, FLAGS[mode], this.#fileMode));
     });
   }
 
@@ -40,25 +45,25 @@ export class NodeFileStore implements FileStore {
   }
 
   list(path: string): Promise<string[]> {
-    return call('list', path, () => fs.promises.readdir(path));
+    return call('list', path, async () => fs.readdirSync(path));
   }
 
   makeDirectory(path: string, options: { readonly mode?: number } = {}): Promise<void> {
     return call('makeDirectory', path, async () => {
-      await fs.promises.mkdir(path, { recursive: true, mode: options.mode ?? 0o700 });
+      fs.mkdirSync(path, { recursive: true, mode: options.mode ?? 0o700 });
     });
   }
 
   rename(from: string, to: string): Promise<void> {
-    return call('rename', from, () => fs.promises.rename(from, to));
+    return call('rename', from, async () => fs.renameSync(from, to));
   }
 
   remove(path: string): Promise<void> {
-    return call('remove', path, () => fs.promises.unlink(path));
+    return call('remove', path, async () => fs.unlinkSync(path));
   }
 
   removeDirectory(path: string): Promise<void> {
-    return call('removeDirectory', path, () => fs.promises.rmdir(path));
+    return call('removeDirectory', path, async () => fs.rmdirSync(path));
   }
 
   removeTree(path: string): Promise<void> {
@@ -67,30 +72,26 @@ export class NodeFileStore implements FileStore {
 
   syncDirectory(path: string): Promise<void> {
     return call('syncDirectory', path, async () => {
-      const descriptor = await descriptorOf(path, O_RDONLY, 0);
+      const descriptor = fs.openSync(path, O_RDONLY);
       try {
         await settle((done) => fs.fsync(descriptor, done));
       } finally {
-        await settle((done) => fs.close(descriptor, done));
+        fs.closeSync(descriptor);
       }
     });
   }
 
   stat(path: string): Promise<FileStat | undefined> {
     return call('stat', path, async () => {
-      try {
-        const found = await fs.promises.stat(path);
-        return { sizeBytes: found.size, modifiedMs: found.mtimeMs, isDirectory: found.isDirectory() };
-      } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-        throw error;
-      }
+      const found = fs.statSync(path, { throwIfNoEntry: false });
+      if (found === undefined) return undefined;
+      return { sizeBytes: found.size, modifiedMs: found.mtimeMs, isDirectory: found.isDirectory() };
     });
   }
 
   space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
     return call('space', path, async () => {
-      const found = await fs.promises.statfs(path);
+      const found = fs.statfsSync(path);
       return { freeBytes: found.bavail * found.bsize, totalBytes: found.blocks * found.bsize };
     });
   }
@@ -123,7 +124,15 @@ class NodeFile implements OpenedFile {
   write(position: number, parts: readonly Uint8Array[]): Promise<void> {
     return call('write', this.#path, async () => {
       const queue = new WriteQueue(position, parts);
-      while (!queue.isEmpty) queue.advance(await writev(this.#open(), queue.next(), queue.position));
+      const isShort = queue.sizeBytes <= SHORT_TRANSFER_BYTES;
+      while (!queue.isEmpty) {
+        const descriptor = this.#open();
+        const parts = queue.next();
+        const written = isShort
+          ? fs.writevSync(descriptor, parts, queue.position)
+          : await writev(descriptor, parts, queue.position);
+        queue.advance(written);
+      }
     });
   }
 
@@ -141,7 +150,7 @@ class NodeFile implements OpenedFile {
   }
 
   sizeBytes(): Promise<number> {
-    return call('stat', this.#path, () => sizeOf(this.#open()));
+    return call('stat', this.#path, async () => fs.fstatSync(this.#open()).size);
   }
 
   sync(): Promise<void> {
@@ -152,14 +161,19 @@ class NodeFile implements OpenedFile {
     return call('close', this.#path, async () => {
       const descriptor = this.#open();
       this.#descriptor = -1;
-      await settle((done) => fs.close(descriptor, done));
+      fs.closeSync(descriptor);
     });
   }
 
   async #fill(target: Uint8Array, position: number): Promise<number> {
+    const isShort = target.length <= SHORT_TRANSFER_BYTES;
     let filled = 0;
     while (filled < target.length) {
-      const count = await readSome(this.#open(), target.subarray(filled), position + filled);
+      const rest = filled === 0 ? target : target.subarray(filled);
+      const descriptor = this.#open();
+      const count = isShort
+        ? fs.readSync(descriptor, rest, 0, rest.length, position + filled)
+        : await readSome(descriptor, rest, position + filled);
       if (count === 0) break;
       filled += count;
     }
@@ -175,6 +189,7 @@ class NodeFile implements OpenedFile {
 
 /** What is left of a gathered write after short writes. */
 class WriteQueue {
+  readonly sizeBytes: number;
   position: number;
   #parts: Uint8Array[];
   #first = 0;
@@ -182,6 +197,7 @@ class WriteQueue {
   constructor(position: number, parts: readonly Uint8Array[]) {
     this.position = position;
     this.#parts = parts.filter((part) => part.length > 0);
+    this.sizeBytes = this.#parts.reduce((sum, part) => sum + part.length, 0);
   }
 
   get isEmpty(): boolean {
@@ -219,18 +235,6 @@ async function call<Result>(op: string, path: string, run: () => Promise<Result>
 function settle(start: (done: (error: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     start((error) => (error ? reject(error) : resolve()));
-  });
-}
-
-function descriptorOf(path: string, flags: number, mode: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.open(path, flags, mode, (error, descriptor) => (error ? reject(error) : resolve(descriptor)));
-  });
-}
-
-function sizeOf(descriptor: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.fstat(descriptor, (error, found) => (error ? reject(error) : resolve(found.size)));
   });
 }
 

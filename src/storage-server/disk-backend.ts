@@ -170,15 +170,21 @@ export class DiskBackend implements StorageBackend {
   }
 
   async #shareNumbers(storageIndex: StorageIndex): Promise<number[]> {
-    let names: string[];
+    const bucket = this.#layout.bucketDirectory(storageIndex);
+    // Most allocations are for something new: an exception for each of them would be dear.
+    if ((await this.#files.stat(bucket)) === undefined) return [];
+    const numbers = (await this.#namesIn(bucket)).map(shareNumberOf).filter((number) => number !== undefined);
+    return numbers.sort((left, right) => left - right);
+  }
+
+  /** None if the directory has just been removed. */
+  async #namesIn(directory: string): Promise<string[]> {
     try {
-      names = await this.#files.list(this.#layout.bucketDirectory(storageIndex));
+      return await this.#files.list(directory);
     } catch (error) {
       if (isTahoeError(error, 'not-found')) return [];
       throw error;
     }
-    const numbers = names.map(shareNumberOf).filter((number) => number !== undefined);
-    return numbers.sort((left, right) => left - right);
   }
 
   /** Undefined for a file that is no container: it must not hide the sound shares beside it. */

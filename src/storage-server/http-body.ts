@@ -66,10 +66,18 @@ function consume(request: IncomingMessage, onChunk: (chunk: Uint8Array) => Promi
         fail(error);
       }
     };
+    let isWhole = false;
+    // Comes after the end of every body, too: an error made each time would cost more than all else here.
+    const onClose = () => {
+      if (!isWhole) reject(goneAway());
+    };
     request.on('data', onData);
-    request.once('end', resolve);
-    request.once('error', () => reject(goneAway()));
-    request.once('close', () => reject(goneAway()));
+    request.once('end', () => {
+      isWhole = true;
+      resolve();
+    });
+    request.once('error', onClose);
+    request.once('close', onClose);
   });
 }
 
