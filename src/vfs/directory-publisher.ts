@@ -17,6 +17,7 @@ import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
 import type { KeySource } from './key-pool.js';
 import type { Namespace } from './namespace.js';
 import { isProvenAt } from './tree.js';
+import type { WantedFiles } from './wanted-files.js';
 
 /** How long the last servers may take to answer a map after enough have. */
 const MAP_PATIENCE_MS = 250;
@@ -34,9 +35,9 @@ export class DirectoryPublisher {
   readonly #namespace: Namespace;
   readonly #keys: KeySource;
   /** Files whose newest complete generation is wanted now, though they are open or already written again. */
-  readonly #wanted: ReadonlySet<Inode>;
+  readonly #wanted: WantedFiles;
 
-  constructor(core: VfsCore, namespace: Namespace, keys: KeySource, wanted: ReadonlySet<Inode>) {
+  constructor(core: VfsCore, namespace: Namespace, keys: KeySource, wanted: WantedFiles) {
     this.#core = core;
     this.#namespace = namespace;
     this.#keys = keys;
@@ -47,7 +48,7 @@ export class DirectoryPublisher {
   eligible(directory: Directory): DirtyName[] {
     const chosen = new Map<string, DirtyName>();
     for (const dirty of directory.dirty.values()) {
-      if (dirty.conflict === undefined && this.#isReady(dirty.child)) chosen.set(dirty.name, dirty);
+      if (dirty.conflict === undefined && this.#isReady(dirty)) chosen.set(dirty.name, dirty);
     }
     for (let removed = true; removed; ) {
       removed = false;
@@ -94,6 +95,7 @@ export class DirectoryPublisher {
 
     const frozen = this.#freeze(directory);
     if (frozen.names.length === 0 && directory.attempts.length === 0 && directory.isBorn) return { kind: 'idle' };
+    if (directory.isDiscarded) return { kind: 'idle' };
     const content = packDirectory(frozen.entries.values());
     const attempt = makeAttempt(slots, {
       keys,
@@ -173,14 +175,18 @@ export class DirectoryPublisher {
     return { entries, names };
   }
 
-  #isReady(child: Inode | undefined): boolean {
+  /** A file that is being written is not shown half done, unless somebody asks for it or it has been open for long. */
+  #isReady({ child, sinceMs }: DirtyName): boolean {
     if (child === undefined) return true;
     if (child.directory !== undefined) return child.directory.isBorn;
     const { content } = child;
     if (content === undefined) return true;
     const isWanted = this.#wanted.has(child);
-    if (content.overlay !== undefined) return isWanted && content.uploaded !== undefined;
-    return content.writers === 0 || isWanted;
+    const { overlay, uploaded, writers, generation } = content;
+    if (overlay !== undefined) return uploaded !== undefined && (isWanted || uploaded.generation === generation);
+    const isNew = child.provenPlace === undefined && generation === 0;
+    if (!isNew || writers === 0 || isWanted) return true;
+    return this.#core.platform.clock.monotonicMs() - sinceMs > this.#core.settings.openFileMs;
   }
 
   /** True if publishing this name would take away the only name by which the grid has an inode that lives on elsewhere. */

@@ -91,8 +91,9 @@ export class Ledger {
           'data',
         );
       } catch (error) {
-        if (done === 0) throw error;
-        break;
+        if (done > 0) break;
+        this.#dropIfUntouched(inode);
+        throw error;
       }
       overlay.write(offset + done, piece.length, position);
       done += piece.length;
@@ -124,6 +125,8 @@ export class Ledger {
 
   /** The shares of a generation are on the grid. Returns true if nothing newer is waiting. */
   uploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap): boolean {
+    // removed while it was being uploaded: a checkpoint may have left it out
+    if (!this.#tree.dirtyFiles.has(inode)) return true;
     this.#append(kinds.uploaded, {
       i: inode.number,
       g: generation,
@@ -191,6 +194,8 @@ export class Ledger {
 
   /** The version of an open attempt stands; all attempts are closed by it. */
   proven(directory: Directory, version: VersionKey): void {
+    // removed while it was being published: a checkpoint may have left the attempt out
+    if (!directory.attempts.some(({ attempt }) => attempt.key === version)) return;
     this.#append(kinds.proven, { i: directory.inode.number, version } satisfies records.ProvenRecord);
     this.#applyProven(directory, version);
   }
@@ -368,6 +373,12 @@ export class Ledger {
       i: inode.number,
       base: serializeCap(inode.content!.base),
     } satisfies records.ContentRecord);
+  }
+
+  /** An overlay that was begun for a write which was refused. */
+  #dropIfUntouched(inode: Inode): void {
+    const { generation, hasUnsnapshotted } = inode.content!;
+    if (generation === 0 && !hasUnsnapshotted) this.dropContent(inode);
   }
 
   /** The overlay of a file that is being changed, begun if there is none. */

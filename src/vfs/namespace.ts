@@ -132,7 +132,9 @@ export class Namespace {
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
     for (const [name, inode] of directory.clean) {
       const entry = entries.get(name);
-      if (entry !== undefined && bytesEqual(entry.raw, before?.get(name)?.raw ?? entry.raw)) continue;
+      // of an inode that came out of the journal it is not known whether it is still what the grid has
+      const known = before?.get(name)?.raw;
+      if (entry !== undefined && known !== undefined && bytesEqual(entry.raw, known)) continue;
       this.#follow(directory, name, inode, entry);
     }
   }

@@ -58,11 +58,16 @@ export class SyncOperations implements HandleOwner {
       if (content?.overlay === undefined) return true;
       return (content.uploaded?.generation ?? 0) >= generation;
     };
-    await this.#writeBack.waitFor(isUploaded, { inode, directories: [] }, signal);
+    await this.#writeBack.waitFor(isUploaded, { inodes: [inode], directories: [] }, signal);
     await this.#publishChain(inode, signal);
   }
 
   async fsyncDirectory(directory: Directory, signal: AbortSignal | undefined): Promise<void> {
+    const opened = [...directory.dirty.values()].flatMap(({ child }) => (child?.content?.writers ? [child] : []));
+    for (const inode of opened) {
+      await this.#settleWrites(inode);
+      this.#snapshotIfDirty(inode);
+    }
     await this.#core.ledger.sync();
     if (this.#core.settings.fsync === 'journal') return;
     const accepted = new Map([...directory.dirty.values()].map(({ name, change }) => [name, change]));
@@ -72,7 +77,7 @@ export class SyncOperations implements HandleOwner {
     const below = [...directory.dirty.values()].flatMap(({ child }) =>
       child?.directory === undefined ? [] : [child.directory],
     );
-    await this.#writeBack.waitFor(isPublished, { directories: [directory, ...below] }, signal);
+    await this.#writeBack.waitFor(isPublished, { inodes: opened, directories: [directory, ...below] }, signal);
     await this.#publishChain(directory.inode, signal);
   }
 
@@ -87,7 +92,7 @@ export class SyncOperations implements HandleOwner {
           if (conflict !== undefined) throw new TahoeError(conflict, { kind: 'uncoordinated-write', op: 'vfs.fsync' });
           return !isStillDirty(directory, name, change);
         };
-        await this.#writeBack.waitFor(isProven, { inode: current, directories: [directory] }, signal);
+        await this.#writeBack.waitFor(isProven, { inodes: [current], directories: [directory] }, signal);
       }
       current = directory.inode;
     }
@@ -132,8 +137,11 @@ export class SyncOperations implements HandleOwner {
     readonly onProgress?: (status: VfsStatus) => void;
   }): Promise<void> {
     const { tree } = this.#core;
+    const opened = [...tree.dirtyFiles].filter((inode) => inode.place !== undefined && inode.content!.writers > 0);
+    for (const inode of opened) this.#snapshotIfDirty(inode);
+    await this.#core.ledger.sync();
     const isDone = () => {
-      const files = [...tree.dirtyFiles].filter((inode) => inode.place !== undefined);
+      const files = [...tree.dirtyFiles].filter(isWaiting);
       if (tree.pending.size === 0 && files.length === 0) return true;
       const reason = this.#stuckReason(files);
       if (reason !== undefined) throw new TahoeError(reason, { kind: 'uncoordinated-write', op: 'vfs.drain' });
@@ -168,6 +176,7 @@ export class SyncOperations implements HandleOwner {
     this.#namespace.isLoadDue(directory);
     this.#core.ledger.describeDirectory(directory);
     await this.#writeBack.waitFor(() => directory.isBorn, { directories: [directory] });
+    tree.forgetDirectory(directory);
     return serializeCap(directory.cap!);
   }
 
@@ -267,6 +276,14 @@ export class SyncOperations implements HandleOwner {
     if (content.upload !== undefined) return { state: 'uploading' };
     return reason === undefined ? { state: 'local' } : { state: 'local', reason };
   }
+}
+
+/** Of a file that stays open only what was closed or synced is waited for. */
+function isWaiting({ place, content }: Inode): boolean {
+  if (place === undefined) return false;
+  const { writers, uploaded, generation, snapshot } = content!;
+  if (writers === 0) return true;
+  return snapshot !== undefined && uploaded?.generation !== generation;
 }
 
 /** From the root that leads to it; for messages. */

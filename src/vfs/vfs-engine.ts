@@ -28,6 +28,7 @@ import { timestampFromMs } from './timestamps.js';
 import { Tree } from './tree.js';
 import type * as vfs from './vfs.js';
 import { VfsView } from './vfs-view.js';
+import { WantedFiles } from './wanted-files.js';
 import { WriteBack } from './write-back.js';
 
 export interface VfsOptions {
@@ -116,7 +117,7 @@ class VfsEngine implements NodeVfs {
     this.#core = core;
     this.#watchers = watchers;
     this.#namespace = new Namespace(core);
-    const wanted = new Set<Inode>();
+    const wanted = new WantedFiles();
     const publisher = new DirectoryPublisher(core, this.#namespace, keys, wanted);
     this.#writeBack = new WriteBack(core, publisher, wanted);
     this.#names = new NameOperations(core, this.#namespace, {

@@ -7,6 +7,7 @@ import type { Timer } from '../platform/clock.js';
 import type { VfsCore } from './core.js';
 import type { DirectoryPublisher } from './directory-publisher.js';
 import type { Directory, Inode } from './inode.js';
+import type { WantedFiles } from './wanted-files.js';
 
 /** Operations on names are durable within this time, also if nobody waits for it. */
 const GROUP_COMMIT_MS = 50;
@@ -26,7 +27,7 @@ export class WriteBack {
   readonly #core: VfsCore;
   readonly #publisher: DirectoryPublisher;
   /** Files that somebody waits for. Shared with the publisher. */
-  readonly #wanted: Set<Inode>;
+  readonly #wanted: WantedFiles;
   /** Files with a snapshot that is not uploaded, in the order in which they were closed. */
   readonly #queue = new Set<Inode>();
   readonly #queuedMs = new Map<Inode, { atMs: number; notBeforeMs: number; failures: number }>();
@@ -44,7 +45,7 @@ export class WriteBack {
   readonly #waiting = new Set<() => void>();
   #isCheckpointing = false;
 
-  constructor(core: VfsCore, publisher: DirectoryPublisher, wanted: Set<Inode>) {
+  constructor(core: VfsCore, publisher: DirectoryPublisher, wanted: WantedFiles) {
     this.#core = core;
     this.#publisher = publisher;
     this.#wanted = wanted;
@@ -112,25 +113,27 @@ export class WriteBack {
   }
 
   /**
-   * Resolves when `isDone` holds; meanwhile `inode` and `directories` are not kept waiting. Rejects with kind `timeout`
+   * Resolves when `isDone` holds; meanwhile `inodes` and `directories` are not kept waiting. Rejects with kind `timeout`
    * and the last reason when nothing has moved for a minute or ten minutes have passed, with kind
    * `uncoordinated-write` on a conflict, or with the signal's reason.
    */
   async waitFor(
     isDone: () => boolean,
-    wanted: { readonly inode?: Inode | undefined; readonly directories: readonly Directory[] },
+    wanted: { readonly inodes?: readonly Inode[]; readonly directories: readonly Directory[] },
     signal?: AbortSignal,
   ): Promise<void> {
     const startedMs = this.#nowMs();
-    const { inode, directories } = wanted;
+    const { inodes = [], directories } = wanted;
     const { stallMs, waitMaxMs } = this.#core.settings;
-    if (inode !== undefined) this.#wanted.add(inode);
+    for (const inode of inodes) {
+      this.#wanted.add(inode);
+      const queued = this.#queuedMs.get(inode);
+      if (queued !== undefined) queued.notBeforeMs = 0;
+    }
     for (const directory of directories) {
       directory.publishing.forced++;
       directory.publishing.notBeforeMs = 0;
     }
-    const queued = inode === undefined ? undefined : this.#queuedMs.get(inode);
-    if (queued !== undefined) queued.notBeforeMs = 0;
     try {
       for (;;) {
         if (isDone()) return;
@@ -154,7 +157,7 @@ export class WriteBack {
         await this.#nextMove(Math.min(1000, stallMs / 4), signal);
       }
     } finally {
-      if (inode !== undefined) this.#wanted.delete(inode);
+      for (const inode of inodes) this.#wanted.remove(inode);
       for (const directory of directories) directory.publishing.forced--;
     }
   }
@@ -303,7 +306,9 @@ export class WriteBack {
     if (dueMs > nowMs) return dueMs;
     const eligible = this.#publisher.eligible(directory).length;
     const hasWork = eligible > 0 || directory.attempts.length > 0 || (!directory.isBorn && directory.dirty.size === 0);
-    if (!hasWork) return Number.POSITIVE_INFINITY;
+    // a file that is open for long, a conflict that is resolved: what is not ready now may be
+    if (!hasWork)
+      return directory.dirty.size > 0 ? nowMs + this.#core.settings.publishAfterMs : Number.POSITIVE_INFINITY;
     if (eligible < directory.dirty.size && !this.#mayPublishPart(directory))
       return nowMs + this.#core.settings.publishAfterMs / 10;
     this.#startPublish(directory);

@@ -1,0 +1,206 @@
+import test from 'ava';
+import {
+  bytes,
+  closeHandle,
+  contentOf,
+  drained,
+  eventually,
+  newNode,
+  oneNode,
+  put,
+  readWrite,
+  seenByAnother,
+  text,
+  textAt,
+} from '../support/vfs-grid.js';
+
+test('what fsync acknowledged is read by another node that has never seen anything', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { publishAfterQuietMs: 60_000 } });
+  const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;
+  const e = (await node.vfs.makeDirectory(d, 'e', newNode)).inode;
+  const { handle } = await node.vfs.create(e, 'file', newNode, readWrite);
+  await handle.write(0, bytes('synced'));
+  await handle.fsync();
+  t.deepEqual(await seenByAnother(grid, rootCap), {
+    '/d': 'directory',
+    '/d/e': 'directory',
+    '/d/e/file': 'file synced',
+  });
+  await handle.release();
+});
+
+test('two fsyncs of one open file at the same time both end', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const { handle, attributes } = await node.vfs.create(root, 'file', newNode, readWrite);
+  const other = await node.vfs.open(attributes.inode, readWrite);
+  await handle.write(0, bytes('first'));
+  const first = handle.fsync();
+  await other.write(5, bytes(' second'));
+  await Promise.all([first, other.fsync()]);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/file': 'file first second' });
+  await handle.release();
+  await other.release();
+});
+
+test('fsync of a directory brings names whose files are still open', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 500 } });
+  const { handle } = await node.vfs.create(root, 'log', newNode, readWrite);
+  await handle.write(0, bytes('line'));
+  await put(node.vfs, root, 'other', 'x');
+  await node.vfs.fsyncDirectory(root);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/log': 'file line', '/other': 'file x' });
+  await handle.release();
+});
+
+test('the rename of a file that is open for writing reaches the grid before it is closed', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const inode = await put(node.vfs, root, 'log', 'line');
+  await drained(node);
+  const handle = await node.vfs.open(inode, readWrite);
+  await node.vfs.rename({ parent: root, name: 'log' }, { parent: root, name: 'log.1' }, 'replace');
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/log.1': 'file line' });
+  await handle.release();
+});
+
+test('a file that is written for ever is on the grid as of its last close after the longest wait', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { openFileMs: 100 } });
+  const { handle } = await node.vfs.create(root, 'log', newNode, readWrite);
+  await handle.write(0, bytes('one'));
+  await handle.flush();
+  await handle.write(3, bytes(' two'));
+  await eventually(async () => (await seenByAnother(grid, rootCap))['/log'] === 'file one');
+  await handle.release();
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/log': 'file one two' });
+});
+
+test('what close acknowledged survives kill -9 and arrives', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  grid.plan(() => 'fail');
+  const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;
+  await put(node.vfs, d, 'file', 'closed');
+  const big = new Uint8Array(300_000).map((_, index) => index * 7);
+  await put(node.vfs, root, 'big', big);
+  await node.killAndStart();
+  grid.plan();
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), {
+    '/big': `file ${Buffer.from(big).toString('latin1')}`,
+    '/d': 'directory',
+    '/d/file': 'file closed',
+  });
+});
+
+test('what close acknowledged survives the loss of power', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  grid.plan(() => 'fail');
+  await put(node.vfs, root, 'file', 'closed');
+  await node.killAndStart('power');
+  grid.plan();
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/file': 'file closed' });
+});
+
+test('attributes, links and special files survive kill -9 and are seen by another node', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const { vfs } = node;
+  const inode = await put(vfs, root, 'file', 'x');
+  const modified = { seconds: 1_234_567_890, nanoseconds: 987_654_321 };
+  const accessed = { seconds: -3, nanoseconds: 5 };
+  await vfs.setAttributes(inode, { mode: 0o4751, uid: 4_000_000_001, gid: 77, modified, accessed });
+  await vfs.setExtendedAttribute(inode, 'user.note', new Uint8Array([0, 255, 7]), 'any');
+  await vfs.makeSymlink(root, 'link', '../ä', newNode);
+  await vfs.makeNode(root, 'pipe', 'fifo', 0, newNode);
+  await vfs.makeNode(root, 'tty', 'character-device', 0x501, newNode);
+  await vfs.makeNode(root, 'sda', 'block-device', 0x800, newNode);
+  await vfs.makeNode(root, 'sock', 'socket', 0, newNode);
+  const d = await vfs.makeDirectory(root, 'd', { mode: 0o1770, uid: 5, gid: 6 });
+  await vfs.setAttributes(d.inode, { modified });
+  await vfs.fsyncDirectory(root);
+  const check = async (files: typeof vfs, parent: typeof root) => {
+    const found = await files.lookup(parent, 'file');
+    t.like(found, { mode: 0o4751, uid: 4_000_000_001, gid: 77, modified, accessed, inode, kind: 'file', sizeBytes: 1 });
+    t.deepEqual(
+      new Uint8Array(await files.getExtendedAttribute(found.inode, 'user.note')),
+      new Uint8Array([0, 255, 7]),
+    );
+    t.is(await files.readSymlink((await files.lookup(parent, 'link')).inode), '../ä');
+    t.like(await files.lookup(parent, 'pipe'), { kind: 'fifo' });
+    t.like(await files.lookup(parent, 'tty'), { kind: 'character-device', rdev: 0x501 });
+    t.like(await files.lookup(parent, 'sda'), { kind: 'block-device', rdev: 0x800 });
+    t.like(await files.lookup(parent, 'sock'), { kind: 'socket' });
+    t.like(await files.lookup(parent, 'd'), { kind: 'directory', mode: 0o1770, uid: 5, gid: 6, modified });
+  };
+  await check(vfs, root);
+  await node.killAndStart();
+  await check(node.vfs, (await node.vfs.openRoot(rootCap)).inode);
+  const other = await grid.node();
+  await check(other.vfs, (await other.vfs.openRoot(rootCap)).inode);
+});
+
+test('inode numbers stay the same over a restart and on other nodes', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const inode = await put(node.vfs, root, 'file', 'x');
+  await node.restart();
+  await node.vfs.openRoot(rootCap);
+  t.is((await node.vfs.lookup(root, 'file')).inode, inode);
+  await drained(node);
+  const other = await grid.node();
+  t.is((await other.vfs.openRoot(rootCap)).inode, root);
+  t.is((await other.vfs.lookup(root, 'file')).inode, inode);
+});
+
+test('an unlinked open file stays readable and nothing of it is sent', async (t) => {
+  const { grid, node, root } = await oneNode(t);
+  const { handle } = await node.vfs.create(root, 'file', newNode, readWrite);
+  await handle.write(0, bytes('here'));
+  await node.vfs.unlink(root, 'file');
+  await handle.fsync();
+  await handle.write(4, bytes(' still'));
+  t.is(text(await handle.read(0, 100)), 'here still');
+  await closeHandle(handle);
+  await drained(node);
+  t.is(grid.countOf('allocateShares'), 0);
+  t.is(node.vfs.status().uploads, 0);
+});
+
+test('an unlinked file that was on the grid stays readable where it is open', async (t) => {
+  const { node, root } = await oneNode(t);
+  const content = 'x'.repeat(1000);
+  const inode = await put(node.vfs, root, 'file', content);
+  await drained(node);
+  const handle = await node.vfs.open(inode, readWrite);
+  await node.vfs.unlink(root, 'file');
+  await drained(node);
+  await handle.write(0, bytes('y'));
+  t.is(text(await handle.read(0, 2000)), `y${content.slice(1)}`);
+  await closeHandle(handle);
+  await drained(node);
+  t.is(node.vfs.status().filesPending, 0);
+});
+
+test('changes over a file on the grid keep what they do not touch', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const base = new Uint8Array(400_000).map((_, index) => index % 251);
+  const inode = await put(node.vfs, root, 'file', base);
+  await drained(node);
+  const handle = await node.vfs.open(inode, readWrite);
+  await handle.write(150_000, bytes('middle'));
+  await node.vfs.setAttributes(inode, { sizeBytes: 300_000 });
+  await node.vfs.setAttributes(inode, { sizeBytes: 310_000 });
+  await handle.write(320_000, bytes('end'));
+  const expected = new Uint8Array(320_003);
+  expected.set(base.subarray(0, 300_000));
+  expected.set(bytes('middle'), 150_000);
+  expected.set(bytes('end'), 320_000);
+  t.deepEqual(new Uint8Array(await handle.read(0, 400_000)), expected);
+  await closeHandle(handle);
+  await node.killAndStart();
+  await node.vfs.openRoot(rootCap);
+  t.deepEqual(new Uint8Array(await contentOf(node.vfs, inode)), expected);
+  await drained(node);
+  const other = await grid.node();
+  const there = (await other.vfs.openRoot(rootCap)).inode;
+  t.is(await textAt(other.vfs, there, 'file'), text(expected));
+});
