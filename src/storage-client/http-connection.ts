@@ -1,4 +1,5 @@
 import { type Dispatcher, Pool } from 'undici';
+import { concatBytes } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Clock } from '../platform/clock.js';
 import { serializeAuthorization } from '../storage-protocol/http-headers.js';
@@ -6,12 +7,16 @@ import { MAX_CBOR_RESPONSE, MAX_ERROR_BODY } from '../storage-protocol/limits.js
 import { type Nurl, serializeHost } from '../storage-protocol/nurl.js';
 import type { CallOptions } from '../storage-protocol/storage-server.js';
 import { HttpExchange, type HttpResponse } from './http-exchange.js';
+import { PartsBody } from './parts-body.js';
 import { pinnedConnector } from './pinned-connector.js';
 
 const KEEP_ALIVE_MS = 50_000;
 const CONNECT_LIMIT_MS = 10_000;
 /** For the head of an answer, and between two pieces of its body. */
 const SILENCE_LIMIT_MS = 60_000;
+
+/** Bodies up to this size are copied into one write with the header. */
+const LARGEST_JOINED_BYTES = 65536;
 
 export interface HttpConnectionOptions {
   readonly nurl: Nurl;
@@ -28,7 +33,8 @@ export interface HttpCall {
   readonly path: string;
   /** Alternating names and values. */
   readonly headers?: readonly string[];
-  readonly body?: Uint8Array;
+  /** One part after the other; lent until the call has ended. */
+  readonly body?: readonly Uint8Array[];
   /** More in an answer is kind `protocol`. Default: the limit for CBOR answers. */
   readonly bodyLimit?: number;
   /** Whether sending it twice does the same as once: then it is repeated when an idle connection turns out dead. */
@@ -102,11 +108,22 @@ export class HttpConnection {
   }
 
   #dispatchOptions(call: HttpCall): Dispatcher.DispatchOptions {
-    const { body } = call;
-    const content = body === undefined ? null : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
     const headers = [...this.#baseHeaders, ...(call.headers ?? [])];
-    return { path: `/storage/v1/${call.path}`, method: call.method, headers, body: content };
+    const { body, length } = requestBody(call.body);
+    if (body instanceof PartsBody) headers.push('Content-Length', String(length));
+    return { path: `/storage/v1/${call.path}`, method: call.method, headers, body };
   }
+}
+
+function requestBody(parts: readonly Uint8Array[] = []): {
+  readonly body: Buffer | PartsBody | null;
+  readonly length: number;
+} {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length > LARGEST_JOINED_BYTES) return { body: new PartsBody(parts), length };
+  if (parts.length === 0) return { body: null, length };
+  const whole = parts.length === 1 ? (parts[0] as Uint8Array) : concatBytes(parts);
+  return { body: Buffer.from(whole.buffer, whole.byteOffset, whole.byteLength), length };
 }
 
 /** The connection was closed by the other side, as happens to idle ones. */

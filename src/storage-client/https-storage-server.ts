@@ -1,6 +1,5 @@
 import { encodeBase32 } from '../encoding/base32.js';
 import type { ServerId, StorageIndex, TubId } from '../encoding/brands.js';
-import { concatBytes } from '../encoding/bytes.js';
 import { type ErrorKind, TahoeError } from '../errors/tahoe-error.js';
 import type { Clock } from '../platform/clock.js';
 import {
@@ -92,7 +91,7 @@ export class HttpsStorageServer implements StorageServer {
       method: 'POST',
       path: `immutable/${encodeBase32(request.storageIndex)}`,
       headers: [...CBOR_BODY, ...leases(request.leases), ...secret('upload-secret', request.uploadSecret)],
-      body: encodeAllocateRequest(request),
+      body: [encodeAllocateRequest(request)],
       isIdempotent: false,
       options,
     });
@@ -101,8 +100,8 @@ export class HttpsStorageServer implements StorageServer {
 
   async writeShare(request: WriteShareRequest, options?: CallOptions): Promise<{ readonly complete: boolean }> {
     const op = 'storage.writeShare';
-    const body = request.parts.length === 1 ? (request.parts[0] as Uint8Array) : concatBytes(request.parts);
-    const range = serializeContentRange({ offset: request.offset, length: body.length });
+    const length = request.parts.reduce((sum, part) => sum + part.length, 0);
+    const range = serializeContentRange({ offset: request.offset, length });
     const response = await this.#call({
       op,
       method: 'PATCH',
@@ -111,7 +110,7 @@ export class HttpsStorageServer implements StorageServer {
         ...['Content-Type', BYTES_TYPE, 'Content-Range', range],
         ...secret('upload-secret', request.uploadSecret),
       ],
-      body,
+      body: request.parts,
       isIdempotent: false,
       options,
     });
@@ -152,7 +151,7 @@ export class HttpsStorageServer implements StorageServer {
       method: 'POST',
       path: `mutable/${encodeBase32(request.storageIndex)}/read-test-write`,
       headers: [...CBOR_BODY, ...leases(request.leases), ...secret('write-enabler', request.writeEnabler)],
-      body: encodeReadTestWriteRequest(request),
+      body: [encodeReadTestWriteRequest(request)],
       isIdempotent: false,
       options,
     });
@@ -174,7 +173,7 @@ export class HttpsStorageServer implements StorageServer {
       method: 'POST',
       path: `${sharePath(kind, address)}/corrupt`,
       headers: [...CBOR_BODY],
-      body: encodeCorruptionReport(reason),
+      body: [encodeCorruptionReport(reason)],
       isIdempotent: true,
       options,
     });

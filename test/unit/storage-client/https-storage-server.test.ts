@@ -176,3 +176,60 @@ test('an endless answer is cut off at its limit', async (t) => {
   t.is(await kindOf(clientFor(t, server.port).readShare(address, { offset: 0, length: 4 })), 'protocol');
   t.true(sent < 50_000_000);
 });
+
+const largeParts = [1, 300_000, 0, 700_001, 5].map((length, index) => new Uint8Array(length).fill(index + 1));
+const largeWrite = {
+  storageIndex: index,
+  shareNumber: 0,
+  offset: 7,
+  parts: largeParts,
+  uploadSecret: new Uint8Array(20) as never,
+};
+const complete = Uint8Array.of(0xa1, 0x68, ...Buffer.from('required'), 0x80);
+
+test('a large write of many parts arrives as one body of declared length, in order', async (t) => {
+  const received: Buffer[] = [];
+  const server = await startFake(t, (request, response) => {
+    t.is(request.headers['content-length'], '1000007');
+    t.is(request.headers['transfer-encoding'], undefined);
+    t.is(request.headers['content-range'], 'bytes 7-1000013/*');
+    request.on('data', (chunk: Buffer) => received.push(chunk));
+    request.on('end', () => response.writeHead(201, { 'Content-Type': 'application/cbor' }).end(complete));
+  });
+  t.deepEqual(await clientFor(t, server.port).writeShare(largeWrite), { complete: true });
+  t.is(Buffer.compare(Buffer.concat(received), Buffer.concat(largeParts)), 0);
+});
+
+test('a large write that is refused before it is read tells why, and the next one goes through', async (t) => {
+  let requests = 0;
+  const server = await startFake(t, (request, response) => {
+    requests += 1;
+    if (requests === 1) {
+      response.writeHead(507, { 'Content-Length': 4 }).end('full');
+      return;
+    }
+    request.resume();
+    request.on('end', () => response.writeHead(201, { 'Content-Type': 'application/cbor' }).end(complete));
+  });
+  const client = clientFor(t, server.port);
+  t.is(await kindOf(client.writeShare(largeWrite)), 'no-space');
+  t.deepEqual(await client.writeShare(largeWrite), { complete: true });
+});
+
+test('a large write whose connection breaks in the middle is kind unreachable and is not sent again', async (t) => {
+  let requests = 0;
+  const server = await startFake(t, (request) => {
+    requests += 1;
+    request.once('data', () => request.socket.destroy());
+  });
+  t.is(await kindOf(clientFor(t, server.port).writeShare(largeWrite)), 'unreachable');
+  t.is(requests, 1);
+});
+
+test('a large write can be cancelled while the server does not read', async (t) => {
+  const controller = new AbortController();
+  const server = await startFake(t, () => controller.abort());
+  const parts = Array.from({ length: 40 }, () => new Uint8Array(1 << 20));
+  const client = clientFor(t, server.port);
+  t.is(await kindOf(client.writeShare({ ...largeWrite, parts }, { signal: controller.signal })), 'cancelled');
+});
