@@ -122,8 +122,7 @@ export class DirectoryPublisher {
   }
 
   async #giveKey(directory: Directory): Promise<void> {
-    const { privateKeyDer, publicKeyDer } = await this.#keys.take();
-    this.#core.ledger.directoryKey(directory, privateKeyDer, publicKeyDer);
+    this.#core.ledger.directoryKey(directory, await this.#keys.take());
   }
 
   /** The encoding that the directory has, or that of new ones; the write quorum honours this node's happiness either way. */

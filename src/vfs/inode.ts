@@ -12,6 +12,7 @@ import type { PackedEntry } from '../dirnode/packing.js';
 import type { Attempt } from '../mutable/publish.js';
 import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
 import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import type { KeyPair } from './key-pool.js';
 import type { Overlay, OverlaySnapshot } from './overlay.js';
 import { epoch } from './timestamps.js';
 import type { FileKind, InodeNumber, Timestamp } from './vfs.js';
@@ -160,6 +161,8 @@ export class Directory {
   cap: DirectoryCap | undefined;
   keys: SlotKeys | undefined;
   signing: SigningKeys | undefined;
+  /** The key pair of one that was never published: until then it is nowhere but here and in the journal. */
+  newKey: KeyPair | undefined;
   /** The contents last read or proven; undefined if never. */
   base: DirectoryBase | undefined;
   checkedAtMs = Number.NEGATIVE_INFINITY;

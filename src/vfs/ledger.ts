@@ -15,6 +15,7 @@ import type { Clock } from '../platform/clock.js';
 import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
 import type { Directory, DirtyName, Inode, OpenAttempt } from './inode.js';
 import type { Log, LogPosition, LogRecord } from './journal/log.js';
+import type { KeyPair } from './key-pool.js';
 import { Overlay, type OverlayView } from './overlay.js';
 import { parseOverlay, serializeOverlay } from './overlay-codec.js';
 import * as records from './records.js';
@@ -69,6 +70,7 @@ export class Ledger {
     directory.journaled = true;
     if (!directory.inode.journaled) this.describe(directory.inode);
     this.#append(kinds.directory, directoryRecord(directory));
+    if (directory.newKey !== undefined) this.#appendKey(directory, directory.newKey);
   }
 
   // contents
@@ -174,15 +176,10 @@ export class Ledger {
   }
 
   /** The key pair is spoken for: it is never used for anything else. Durable before a share is sent: the caller syncs. */
-  directoryKey(directory: Directory, privateKeyDer: Uint8Array, publicKeyDer: Uint8Array): void {
+  directoryKey(directory: Directory, pair: KeyPair): void {
     if (!directory.journaled) this.describeDirectory(directory);
-    const record: records.DirectoryKeyRecord = {
-      i: directory.inode.number,
-      private: records.toBase64(privateKeyDer),
-      public: records.toBase64(publicKeyDer),
-    };
-    this.#append(kinds.directoryKey, record);
-    this.#applyDirectoryKey(directory, privateKeyDer, publicKeyDer);
+    this.#appendKey(directory, pair);
+    this.#applyDirectoryKey(directory, pair);
   }
 
   /** An attempt is about to be sent. Durable before that: the caller syncs. */
@@ -245,8 +242,8 @@ export class Ledger {
         break;
       case kinds.directoryKey: {
         const key = records.decodeJson<records.DirectoryKeyRecord>(payload);
-        const directory = this.#tree.directory(key.i);
-        this.#applyDirectoryKey(directory, records.fromBase64(key.private), records.fromBase64(key.public));
+        const pair = { privateKeyDer: records.fromBase64(key.private), publicKeyDer: records.fromBase64(key.public) };
+        this.#applyDirectoryKey(this.#tree.directory(key.i), pair);
         break;
       }
       case kinds.uploaded: {
@@ -431,10 +428,20 @@ export class Ledger {
     return true;
   }
 
-  #applyDirectoryKey(directory: Directory, privateKeyDer: Uint8Array, publicKeyDer: Uint8Array): void {
-    const slot = newSlot(privateKeyDer, publicKeyDer);
+  #appendKey(directory: Directory, { privateKeyDer, publicKeyDer }: KeyPair): void {
+    const record: records.DirectoryKeyRecord = {
+      i: directory.inode.number,
+      private: records.toBase64(privateKeyDer),
+      public: records.toBase64(publicKeyDer),
+    };
+    this.#append(kinds.directoryKey, record);
+  }
+
+  #applyDirectoryKey(directory: Directory, pair: KeyPair): void {
+    const slot = newSlot(pair.privateKeyDer, pair.publicKeyDer);
     this.#tree.setDirectoryCap(directory, { type: 'directory', inner: slot.cap });
     directory.signing = slot.signing;
+    directory.newKey = pair;
   }
 
   #applyAttempt(directory: Directory, open: OpenAttempt): void {
@@ -448,6 +455,7 @@ export class Ledger {
     assert(open !== undefined, 'a proof of an attempt that was recorded');
     directory.attempts.length = 0;
     directory.proven = open.attempt.version;
+    directory.newKey = undefined;
     this.#tree.applyProven(directory, open.names);
   }
 
