@@ -38,14 +38,21 @@ export class SyncOperations implements HandleOwner {
   }
 
   async released(inode: Inode, wasWriter: boolean): Promise<void> {
-    if (inode.place === undefined && inode.handles === 0) {
-      if (inode.content !== undefined) this.#writeBack.dropFile(inode);
-      this.#core.tree.dropIfUnused(inode);
-      return;
-    }
-    if (!wasWriter) return;
+    if (this.dropIfOrphan(inode) || !wasWriter) return;
     if (inode.content!.hasUnsnapshotted) await this.flush(inode);
     this.#writeBack.poke();
+  }
+
+  /**
+   * Forgets a file that has no name if nobody can ask for its bytes any more. A frontend that remembers the inode still
+   * can: a program looks a name up, the name is replaced, and only then the program opens what it found.
+   */
+  dropIfOrphan(inode: Inode): boolean {
+    const { place, handles, remembered, content } = inode;
+    if (place !== undefined || handles > 0 || remembered > 0) return false;
+    if (content !== undefined) this.#writeBack.dropFile(inode);
+    this.#core.tree.dropIfUnused(inode);
+    return true;
   }
 
   async fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void> {

@@ -121,7 +121,7 @@ class VfsEngine implements NodeVfs {
     const publisher = new DirectoryPublisher(core, this.#namespace, keys, wanted);
     this.#writeBack = new WriteBack(core, publisher, wanted);
     this.#names = new NameOperations(core, this.#namespace, {
-      unlinked: (inode) => this.#dropIfOrphan(inode),
+      unlinked: (inode) => this.#sync.dropIfOrphan(inode),
       changed: () => {
         core.activity.note();
         this.#writeBack.noteNames();
@@ -313,7 +313,7 @@ class VfsEngine implements NodeVfs {
     const inode = this.#core.tree.inodes.get(number);
     if (inode === undefined) return;
     inode.remembered = Math.max(0, inode.remembered - count);
-    this.#core.tree.dropIfUnused(inode);
+    if (!this.#sync.dropIfOrphan(inode)) this.#core.tree.dropIfUnused(inode);
   }
 
   watch(listener: (change: vfs.Change) => void): () => void {
@@ -409,12 +409,6 @@ class VfsEngine implements NodeVfs {
       inode.otherSizeBytes = content.length;
     }
     return attributesOf(inode);
-  }
-
-  #dropIfOrphan(inode: Inode): void {
-    if (inode.place === undefined && inode.handles === 0 && inode.content !== undefined)
-      this.#writeBack.dropFile(inode);
-    this.#core.tree.dropIfUnused(inode);
   }
 }
 

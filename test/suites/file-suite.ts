@@ -135,6 +135,29 @@ function contentBehaviour(behaves: Behaves): void {
     await handle.release();
   });
 
+  behaves(
+    'a file that was looked up and then replaced opens as it was, until it is forgotten',
+    async (t, { vfs, root }) => {
+      const write = async (name: string, content: string) => {
+        const { handle, attributes } = await vfs.create(root, name, node, readWrite);
+        await handle.write(0, bytes(content));
+        await handle.release();
+        return attributes.inode;
+      };
+      const old = await write('file', 'old');
+      vfs.remember(old);
+      await write('new', 'new');
+      await vfs.rename({ parent: root, name: 'new' }, { parent: root, name: 'file' }, 'replace');
+      for (const round of [1, 2]) {
+        const handle = await vfs.open(old, { read: true, write: false });
+        t.is(text(await handle.read(0, 20)), 'old', `open ${round}`);
+        await handle.release();
+      }
+      vfs.forget(old, 1);
+      await fails(t, 'stale', vfs.open(old, { read: true, write: false }));
+    },
+  );
+
   behaves('any sequence of writes and truncations equals the same on an array', async (t, { vfs, root }) => {
     const step = fc.oneof(
       fc.record({ at: fc.nat(3000), data: fc.uint8Array({ minLength: 1, maxLength: 2000 }) }),
