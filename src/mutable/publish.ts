@@ -16,7 +16,7 @@ import { mapSlot } from './map-slot.js';
 import { retrieveVersion } from './retrieve.js';
 import { type SlotContext, slotSecrets } from './slot-context.js';
 import type { SigningKeys, SlotKeys } from './slot-keys.js';
-import { answeredRegisters, describeMap, type Quorums, type SlotMap } from './slot-map.js';
+import { answeredRegisters, describeMap, type Quorums, type SlotMap, seenShareNumbers } from './slot-map.js';
 
 /** A proof must be complete within this time of the first test-and-set (T_pub), so that nobody has given us up. */
 const publishTimeMs = 15_000;
@@ -150,8 +150,7 @@ interface WritePlan {
  * silent, on those that hold the least.
  */
 function planWrites(attempt: Attempt, { map, usable, isNew }: PublishTarget): WritePlan[] {
-  const placed = new Set<number>();
-  for (const held of map.answered.values()) for (const number of held.keys()) placed.add(number);
+  const placed = seenShareNumbers(map);
   const missing = attempt.shares.map((_, number) => number).filter((number) => !placed.has(number));
   const byLoad = [...usable].sort((a, b) => map.answered.get(a)!.size - map.answered.get(b)!.size);
   const homes = isNew ? map.asked : map.silent.size === 0 ? byLoad : [];

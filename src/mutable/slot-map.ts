@@ -67,14 +67,16 @@ export function quorumsOf(encoding: {
  * none (its share is lost or was never placed), never more than there are shares.
  */
 export function answeredRegisters(map: SlotMap, sharesTotal: number): number {
-  const numbers = new Set<number>();
-  let empty = 0;
-  for (const shares of map.answered.values()) {
-    if (shares.size === 0) empty++;
-    for (const number of shares.keys()) numbers.add(number);
-  }
   if (map.silent.size === 0) return sharesTotal;
-  return Math.min(sharesTotal, numbers.size + empty);
+  const empty = [...map.answered.values()].filter((shares) => shares.size === 0).length;
+  return Math.min(sharesTotal, seenShareNumbers(map).size + empty);
+}
+
+/** The distinct share numbers on the servers that answered, damaged ones included. */
+export function seenShareNumbers(map: SlotMap): Set<number> {
+  const numbers = new Set<number>();
+  for (const shares of map.answered.values()) for (const number of shares.keys()) numbers.add(number);
+  return numbers;
 }
 
 /** The highest sequence number on any server, readable or not. */

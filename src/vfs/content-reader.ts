@@ -47,7 +47,15 @@ export class ContentReader {
     const end = Math.min(offset + length, view.sizeBytes);
     if (end <= offset) return new Uint8Array(0);
     const target = new Uint8Array(end - offset);
-    await this.#fill(target, offset, view.ranges(offset, end - offset), base, options);
+    const pieces = view.ranges(offset, end - offset);
+    // a truncation meanwhile must not let the journal recycle what is being read
+    const held = pieces.flatMap((piece) => (piece.kind === 'log' ? [piece.position] : []));
+    for (const position of held) this.#log.hold(position);
+    try {
+      await this.#fill(target, offset, pieces, base, options);
+    } finally {
+      for (const position of held) this.#log.drop(position);
+    }
     return target;
   }
 

@@ -10,7 +10,8 @@ import { versionKey } from '../mutable/lineage.js';
 import { mapSlot } from '../mutable/map-slot.js';
 import { makeAttempt, publishAttempt } from '../mutable/publish.js';
 import { retrieveSigningKeys, retrieveVersion } from '../mutable/retrieve.js';
-import { answeredRegisters, type Quorums, quorumsOf, type SlotMap } from '../mutable/slot-map.js';
+import type { SlotKeys } from '../mutable/slot-keys.js';
+import { answeredRegisters, type Quorums, quorumsOf, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
 import type { VfsCore } from './core.js';
 import { writeEntry } from './entry-codec.js';
 import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
@@ -21,6 +22,9 @@ import type { WantedFiles } from './wanted-files.js';
 
 /** How long the last servers may take to answer a map after enough have. */
 const MAP_PATIENCE_MS = 250;
+
+/** Longer chains of places than this are loops. */
+const DEPTH_MAX = 1000;
 
 export type PublishRound =
   /** There is nothing that can be published now. */
@@ -68,11 +72,7 @@ export class DirectoryPublisher {
     if (directory.cap === undefined) await this.#giveKey(directory);
     const keys = directory.keys!;
 
-    const map = await mapSlot(slots, keys, {
-      serverCount: Math.max(this.#core.quorums.sharesTotal, directory.isBorn ? 0 : slots.servers().length),
-      enough: (sofar) => answeredRegisters(sofar, this.#core.quorums.sharesTotal) >= this.#core.quorums.answers,
-      patienceMs: MAP_PATIENCE_MS,
-    });
+    const map = await this.#map(directory, keys);
     const quorums = this.#quorumsOf(map);
     const memory = { proven: directory.proven, attempts: directory.attempts.map(({ attempt }) => attempt) };
     const assessment = assessSlot(map, memory, quorums, keys.readKey);
@@ -119,6 +119,17 @@ export class DirectoryPublisher {
     this.#namespace.remember(directory, attempt.version, content);
     await ledger.sync();
     return { kind: 'proven' };
+  }
+
+  /** The first servers of the list, or all of them if the shares turn out not to be there. */
+  async #map(directory: Directory, keys: SlotKeys): Promise<SlotMap> {
+    const { slots, quorums } = this.#core;
+    const enough = (sofar: SlotMap) => answeredRegisters(sofar, quorums.sharesTotal) >= quorums.answers;
+    const options = { enough, patienceMs: MAP_PATIENCE_MS };
+    const map = await mapSlot(slots, keys, { ...options, serverCount: quorums.sharesTotal });
+    const isComplete = !directory.isBorn || seenShareNumbers(map).size >= quorums.sharesTotal;
+    if (isComplete || slots.servers().length <= map.asked.length) return map;
+    return mapSlot(slots, keys, { ...options, serverCount: Number.POSITIVE_INFINITY });
   }
 
   async #giveKey(directory: Directory): Promise<void> {
@@ -195,7 +206,8 @@ export class DirectoryPublisher {
     if (!isProvenAt(displaced, directory, dirty.name)) return false;
     const { place } = displaced;
     if (place.directory === directory) return !chosen.has(place.name);
-    return place.directory.dirty.has(place.name);
+    if (place.directory.dirty.has(place.name)) return !isFirstOfRing(dirty);
+    return !isReachable(place.directory, directory, chosen);
   }
 }
 
@@ -206,6 +218,37 @@ export function contentCap(inode: Inode) {
   if (content.overlay === undefined) return content.base;
   assert(content.uploaded !== undefined, 'a file whose content is on the grid');
   return content.uploaded.cap;
+}
+
+/** True if others can come to a directory by names that are on the grid, or that go there with those chosen now. */
+function isReachable(place: Directory, directory: Directory, chosen: ReadonlyMap<string, DirtyName>): boolean {
+  for (let at = place, depth = 0; depth < DEPTH_MAX; depth++) {
+    const { inode } = at;
+    if (!at.isBorn) return false;
+    // a root, or one that is known by its capability only
+    if (inode.place === undefined) return true;
+    if (inode.provenPlace === undefined) {
+      if (inode.place.directory !== directory || !chosen.has(inode.place.name)) return false;
+      return true;
+    }
+    at = inode.provenPlace.directory;
+  }
+  return true;
+}
+
+/**
+ * Files that changed places across directories wait for each other in a ring. The name changed first goes ahead: what it
+ * displaces is then for a moment in this node's journal only.
+ */
+function isFirstOfRing(dirty: DirtyName): boolean {
+  for (let at = dirty, depth = 0; depth < DEPTH_MAX; depth++) {
+    const place = at.displaced?.place;
+    const next = place?.directory.dirty.get(place.name);
+    if (next === dirty) return true;
+    if (next === undefined || next.change < dirty.change) return false;
+    at = next;
+  }
+  return false;
 }
 
 function isBaseOf(directory: Directory, key: string): boolean {
