@@ -203,8 +203,10 @@ export class DirectoryPublisher {
   #losesDisplaced(directory: Directory, dirty: DirtyName, chosen: ReadonlyMap<string, DirtyName>): boolean {
     const { displaced } = dirty;
     if (displaced === undefined || displaced === dirty.child || displaced.place === undefined) return false;
-    if (!isProvenAt(displaced, directory, dirty.name)) return false;
-    const { place } = displaced;
+    const { place, provenPlace } = displaced;
+    if (!isProvenAt(displaced, directory, dirty.name)) {
+      return provenPlace !== undefined && !isReachable(provenPlace.directory, directory, chosen);
+    }
     if (place.directory === directory) return !chosen.has(place.name);
     if (place.directory.dirty.has(place.name)) return !isFirstOfRing(dirty);
     return !isReachable(place.directory, directory, chosen);

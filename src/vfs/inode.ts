@@ -150,6 +150,8 @@ export interface PublishState {
   running: Promise<void> | undefined;
   notBeforeMs: number;
   failures: number;
+  /** Monotonic time of the last proof. */
+  provenMs: number;
   /** How many wait for it. */
   forced: number;
   lastReason: string | undefined;
@@ -187,6 +189,7 @@ export class Directory {
     running: undefined,
     notBeforeMs: 0,
     failures: 0,
+    provenMs: Number.NEGATIVE_INFINITY,
     forced: 0,
     lastReason: undefined,
   };

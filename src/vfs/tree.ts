@@ -126,7 +126,7 @@ export class Tree {
     if (carriedChild !== undefined) {
       // an attempt may have put it there: it must not go away before it is proven elsewhere
       dirty.displaced = carriedChild;
-      carriedChild.provenPlace = { directory, name };
+      carriedChild.provenPlace ??= { directory, name };
     }
     dirty.child = child;
     dirty.change = change;

@@ -320,7 +320,7 @@ export class WriteBack {
     if (directory.publishing.forced > 0) return true;
     // nobody can see a directory before its first version anyway: better with its contents inside
     const waitMs = directory.isBorn ? this.#core.settings.publishAfterMs : UNBORN_MS;
-    return this.#nowMs() >= firstChangeMs(directory) + waitMs;
+    return this.#nowMs() >= Math.max(firstChangeMs(directory), directory.publishing.provenMs) + waitMs;
   }
 
   #publishDueMs(directory: Directory): number {
@@ -350,6 +350,7 @@ export class WriteBack {
         if (round.kind === 'proven') {
           this.#publishesDone++;
           publishing.failures = 0;
+          publishing.provenMs = this.#nowMs();
           publishing.lastReason = undefined;
           directory.problem = undefined;
           this.#signalMove();

@@ -5,6 +5,7 @@ import {
   contentOf,
   drained,
   eventually,
+  listing,
   newNode,
   oneNode,
   put,
@@ -69,7 +70,10 @@ test('a file that is written for ever is on the grid as of its last close after 
   await handle.write(0, bytes('one'));
   await handle.flush();
   await handle.write(3, bytes(' two'));
-  await eventually(async () => (await seenByAnother(grid, rootCap))['/log'] === 'file one');
+  const other = await grid.node({ settings: { freshnessMs: 0 } });
+  const there = (await other.vfs.openRoot(rootCap)).inode;
+  await eventually(async () => (await listing(other.vfs, there)).length === 1);
+  t.is(await textAt(other.vfs, there, 'log'), 'one');
   await handle.release();
   await drained(node);
   t.deepEqual(await seenByAnother(grid, rootCap), { '/log': 'file one two' });

@@ -25,7 +25,7 @@ import { CrashFileStore } from './crash-file-store.js';
 import { memoryGridClock } from './memory-grid.js';
 import { MemoryStorageServer, type Method } from './memory-storage-server.js';
 
-const SEGMENT_BYTES = 1 << 20;
+const SEGMENT_BYTES = 1 << 18;
 
 export interface VfsGridOptions {
   readonly servers?: number;
@@ -227,7 +227,7 @@ export class TestNode {
       encoding,
       directory: '/node',
       keyPath: '/node/private/journal.key',
-      journalBytesMax: this.grid.options.journalBytesMax ?? 64 * SEGMENT_BYTES,
+      journalBytesMax: this.grid.options.journalBytesMax ?? 256 * SEGMENT_BYTES,
       journalReserveBytes: 8 * SEGMENT_BYTES,
       journalSegmentBytes: SEGMENT_BYTES,
       settings: this.#settings,
@@ -270,7 +270,6 @@ export class TestNode {
 function recordingLogger(lines: string[]): Logger {
   const record = (message: string, fields: LogFields = {}) => {
     lines.push(`${message} ${JSON.stringify(fields)}`);
-    if (process.env['VFS_GRID_LOG'] !== undefined) process.stderr.write(`${lines.at(-1)}\n`);
   };
   const logger: Logger = { debug() {}, info() {}, warn: record, error: record, child: () => logger };
   return logger;
@@ -366,7 +365,7 @@ export async function seenByAnother(grid: VfsGrid, rootCap: string): Promise<Rec
 }
 
 /** Waits until `condition` holds; fails the test after `limitMs`. */
-export async function eventually(condition: () => boolean | Promise<boolean>, limitMs = 5000): Promise<void> {
+export async function eventually(condition: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
   for (const startedMs = performance.now(); !(await condition()); ) {
     if (performance.now() - startedMs > limitMs) throw new Error('it did not happen in time');
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -374,5 +373,5 @@ export async function eventually(condition: () => boolean | Promise<boolean>, li
 }
 
 export async function drained(node: TestNode): Promise<void> {
-  await node.vfs.drain({ signal: AbortSignal.timeout(10_000) });
+  await node.vfs.drain({ signal: AbortSignal.timeout(20_000) });
 }
