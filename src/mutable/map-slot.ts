@@ -1,6 +1,8 @@
 /** Asking servers what they hold of a slot, and believing only what is signed: mutable spec 7.4. */
 import type { KeyObject } from 'node:crypto';
-import { toHex } from '../encoding/bytes.js';
+import { LRUCache } from 'lru-cache';
+import type { Fingerprint } from '../encoding/brands.js';
+import { bytesEqual, toHex } from '../encoding/bytes.js';
 import { isTahoeError } from '../errors/tahoe-error.js';
 import {
   parseSdmfOffsets,
@@ -59,7 +61,7 @@ export async function mapSlot(context: SlotContext, keys: SlotKeys, options: Map
     };
     Promise.all(asked.map(ask)).catch(reject);
   });
-  abort.abort();
+  if (!building.done) abort.abort();
   return settled;
 }
 
@@ -89,6 +91,23 @@ export async function askServer(
   return heads;
 }
 
+interface PublicKey {
+  readonly der: Uint8Array;
+  readonly key: KeyObject;
+}
+
+const publicKeys = new LRUCache<string, PublicKey>({ max: 1000 });
+
+/** To import a key costs half a millisecond, and every publish sees the same one twice. */
+function publicKeyOf(der: Uint8Array, fingerprint: Fingerprint): PublicKey {
+  const name = toHex(fingerprint);
+  const known = publicKeys.get(name);
+  if (known !== undefined && bytesEqual(known.der, der)) return known;
+  const verified = { der, key: verifiedPublicKey(der, fingerprint) };
+  publicKeys.set(name, verified);
+  return verified;
+}
+
 class MapInProgress {
   readonly #keys: SlotKeys;
   readonly #answered = new Map<StorageServer, ReadonlyMap<number, SeenShare>>();
@@ -96,7 +115,7 @@ class MapInProgress {
   readonly #versions = new Map<string, SeenVersion>();
   /** Prefix and signature that have been verified together: one verification a version, not one a share. */
   readonly #verified = new Set<string>();
-  #publicKey: { der: Uint8Array; key: KeyObject } | undefined;
+  #publicKey: PublicKey | undefined;
   readonly #asked: readonly StorageServer[];
   readonly #takenAtMs: number;
 
@@ -166,7 +185,7 @@ class MapInProgress {
       const seal = `${toHex(head.subarray(0, sdmfPrefixLength))}${toHex(signature)}`;
       if (!this.#verified.has(seal)) {
         const publicKeyDer = head.slice(sdmfHeaderLength, offsets.signature);
-        this.#publicKey ??= { der: publicKeyDer, key: verifiedPublicKey(publicKeyDer, this.#keys.fingerprint) };
+        this.#publicKey ??= publicKeyOf(publicKeyDer, this.#keys.fingerprint);
         verifySignedPrefix(head.subarray(0, sdmfPrefixLength), signature, this.#publicKey.key);
         this.#verified.add(seal);
       }

@@ -22,14 +22,28 @@ export interface SlotContext {
   readonly requestTimeoutMs: number;
 }
 
+export interface SlotSecrets {
+  readonly writeEnabler: WriteEnabler;
+  readonly leases: LeaseSecrets;
+}
+
+/** Each publish sends them to each server three times; to make them takes twelve hashes. */
+const remembered = new WeakMap<WriteKey, WeakMap<StorageServer, SlotSecrets & { readonly context: SlotContext }>>();
+
 export function slotSecrets(
   context: SlotContext,
   server: StorageServer,
   storageIndex: StorageIndex,
   writeKey: WriteKey,
-): { readonly writeEnabler: WriteEnabler; readonly leases: LeaseSecrets } {
-  return {
+): SlotSecrets {
+  const ofSlot = remembered.get(writeKey) ?? new WeakMap();
+  const known = ofSlot.get(server);
+  if (known?.context === context) return known;
+  const secrets = {
     writeEnabler: writeEnablerOf(writeKey, server.tubId),
     leases: bucketLeaseSecrets(fileLeaseSecrets(context.leaseSecrets, storageIndex), server.tubId),
+    context,
   };
+  remembered.set(writeKey, ofSlot.set(server, secrets));
+  return secrets;
 }

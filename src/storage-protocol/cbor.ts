@@ -40,6 +40,7 @@ const FALSE = 0xf4;
 const TRUE = 0xf5;
 const NULL = 0xf6;
 const TWO_TO_32 = 2 ** 32;
+const SHORT_TEXT = 32;
 
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -260,6 +261,8 @@ class Reader {
 
   #text(length: number): string {
     const bytes = this.#take(length);
+    const text = shortAscii(bytes);
+    if (text !== undefined) return text;
     try {
       return textDecoder.decode(bytes);
     } catch (error) {
@@ -277,12 +280,12 @@ class Reader {
   #map(count: number, depth: number): CborMap {
     if (count * 2 > this.#left()) throw refused('a map is longer than the message');
     const entries: [CborKey, CborValue][] = [];
-    const seen = new Set<string>();
+    const seen = new KeysSeen();
     for (let index = 0; index < count; index += 1) {
       const key = this.item(depth + 1);
       const isKey = typeof key === 'string' || typeof key === 'number' || key instanceof Uint8Array;
       if (!isKey) throw refused('a map key of a type that is not allowed');
-      this.#once(seen, key);
+      seen.add(key);
       entries.push([key, this.item(depth + 1)]);
     }
     return new CborMap(entries);
@@ -292,18 +295,39 @@ class Reader {
     if (tag !== SET_TAG) throw refused('a tag other than 258');
     const items = this.item(depth + 1);
     if (!Array.isArray(items)) throw refused('a set is not an array');
-    const seen = new Set<string>();
+    const seen = new KeysSeen();
     for (const item of items) {
       const isPlain = typeof item === 'string' || typeof item === 'number' || item instanceof Uint8Array;
       if (!isPlain) throw refused('a set member of a type that is not allowed');
-      this.#once(seen, item);
+      seen.add(item);
     }
     return new CborSet(items);
   }
+}
 
-  #once(seen: Set<string>, key: CborKey): void {
-    const name = key instanceof Uint8Array ? `bytes:${key.join()}` : `${typeof key}:${key}`;
-    if (seen.has(name)) throw refused('the same key twice');
-    seen.add(name);
+/** Keys of the profile are a few ASCII letters: a decoder object costs ten times as much for those. */
+function shortAscii(bytes: Uint8Array): string | undefined {
+  if (bytes.length > SHORT_TEXT) return undefined;
+  for (const byte of bytes) if (byte > 0x7f) return undefined;
+  return String.fromCharCode(...bytes);
+}
+
+/** Refuses what it has seen before. */
+class KeysSeen {
+  readonly #plain = new Set<string | number>();
+  #bytes: Set<string> | undefined;
+
+  add(key: CborKey): void {
+    if (key instanceof Uint8Array) {
+      this.#bytes ??= new Set();
+      this.#addTo(this.#bytes, key.join());
+    } else {
+      this.#addTo(this.#plain, key);
+    }
+  }
+
+  #addTo<Key>(seen: Set<Key>, key: Key): void {
+    const before = seen.size;
+    if (seen.add(key).size === before) throw refused('the same key twice');
   }
 }

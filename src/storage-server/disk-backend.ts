@@ -61,13 +61,17 @@ export class DiskBackend implements StorageBackend {
   }
 
   beginUpload(address: ShareAddress, sizeBytes: number, lease: LeaseGrant): ImmutableUpload {
+    const { storageIndex } = address;
     const path = this.#layout.unfinished(address);
-    const publish = async () => {
-      await this.#makeBucket(address.storageIndex);
-      await this.#files.rename(path, this.#layout.share(address));
-      await this.#syncBucket(address.storageIndex);
+    const makePlace = async () => {
+      await this.#makeBucket(storageIndex);
+      await this.#sync.sync(this.#layout.prefixDirectory(storageIndex));
     };
-    return new DiskUpload({ files: this.#files, path, sizeBytes, lease, publish });
+    const publish = async () => {
+      await this.#files.rename(path, this.#layout.share(address));
+      await this.#sync.sync(this.#layout.bucketDirectory(storageIndex));
+    };
+    return new DiskUpload({ files: this.#files, path, sizeBytes, lease, makePlace, publish });
   }
 
   async openShare(kind: ShareKind, address: ShareAddress): Promise<ShareReader> {

@@ -20,19 +20,20 @@ export class DiskLayout {
   }
 
   prefixDirectory(storageIndex: StorageIndex): string {
-    return join(this.shares, encodeBase32(storageIndex).slice(0, 2));
+    return `${this.shares}/${encodeBase32(storageIndex).slice(0, 2)}`;
   }
 
   bucketDirectory(storageIndex: StorageIndex): string {
-    return join(this.prefixDirectory(storageIndex), encodeBase32(storageIndex));
+    const name = encodeBase32(storageIndex);
+    return `${this.shares}/${name.slice(0, 2)}/${name}`;
   }
 
   share(address: ShareAddress): string {
-    return join(this.bucketDirectory(address.storageIndex), String(address.shareNumber));
+    return `${this.bucketDirectory(address.storageIndex)}/${address.shareNumber}`;
   }
 
   unfinished(address: ShareAddress): string {
-    return join(this.incoming, `${encodeBase32(address.storageIndex)}.${address.shareNumber}`);
+    return `${this.incoming}/${encodeBase32(address.storageIndex)}.${address.shareNumber}`;
   }
 }
 

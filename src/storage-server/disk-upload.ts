@@ -12,7 +12,9 @@ export interface DiskUploadOptions {
   readonly path: string;
   readonly sizeBytes: number;
   readonly lease: LeaseGrant;
-  /** Moves the finished file to its place, durably. */
+  /** Makes the directory that the share will be in, durably. */
+  readonly makePlace: () => Promise<void>;
+  /** Moves the finished file there, durably. */
   readonly publish: () => Promise<void>;
 }
 
@@ -43,7 +45,10 @@ export class DiskUpload implements ImmutableUpload {
   async complete(): Promise<void> {
     try {
       const file = this.#file ?? (await this.#createEmpty());
-      await file.sync();
+      // Side by side, since each waits for the disk; both to their end, since a file must not be closed under its sync.
+      const results = await Promise.allSettled([file.sync(), this.#options.makePlace()]);
+      const failure = results.find((result) => result.status === 'rejected');
+      if (failure !== undefined) throw failure.reason;
       await this.#close();
       await this.#options.publish();
     } catch (error) {
