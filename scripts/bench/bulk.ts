@@ -9,6 +9,7 @@ import { createHash, randomFillSync } from 'node:crypto';
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { LRUCache } from 'lru-cache';
 import type { ChkReadCap, LitCap } from '../../src/caps/cap.js';
 import { GridDownloader } from '../../src/immutable/downloader.js';
@@ -201,4 +202,6 @@ async function main(megabytes: number, parent: string): Promise<void> {
   }
 }
 
+// as the command line sets it for a node
+setFlagsFromString('--heap-growing-percent=300');
 await main(Number(process.argv[2] ?? 100), process.argv[3] ?? tmpdir());

@@ -16,8 +16,11 @@ export interface ErasureCode {
    * lengths do not fit the code.
    */
   decode(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array[];
-  /** The same, the pieces one after the other in one new buffer. */
-  decodeJoined(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array;
+  /**
+   * The same, the pieces one after the other in one buffer: `joined`, in which some of the blocks may lie already, each
+   * at the place of its piece; or a new one.
+   */
+  decodeJoined(shareNumbers: readonly number[], blocks: readonly Uint8Array[], joined?: Uint8Array): Uint8Array;
   /** Rows of the generator matrix, k factors each, for the given share numbers. */
   rows(shareNumbers: readonly number[]): Uint8Array;
 }
@@ -94,7 +97,7 @@ class VandermondeCode implements ErasureCode {
     return shareNumbers.map((_, piece) => joined.subarray(piece * length, (piece + 1) * length));
   }
 
-  decodeJoined(shareNumbers: readonly number[], blocks: readonly Uint8Array[]): Uint8Array {
+  decodeJoined(shareNumbers: readonly number[], blocks: readonly Uint8Array[], target?: Uint8Array): Uint8Array {
     this.#checkStrings(blocks);
     this.#checkNumbers(shareNumbers);
     const k = this.sharesNeeded;
@@ -102,12 +105,13 @@ class VandermondeCode implements ErasureCode {
       throw invalid(`decoding takes ${k} distinct shares`);
     }
     const length = blocks[0]!.length;
-    const joined = new Uint8Array(k * length);
+    const joined = target ?? new Uint8Array(k * length);
+    if (joined.length !== k * length) throw invalid('a buffer that is not as long as the pieces');
     const missing: number[] = [];
     for (let piece = 0; piece < k; piece++) {
       const present = blocks[shareNumbers.indexOf(piece)];
       if (present === undefined) missing.push(piece);
-      else joined.set(present, piece * length);
+      else if (!liesAt(present, joined, piece * length)) joined.set(present, piece * length);
     }
     if (missing.length > 0) {
       const rows = remember(this.#decoders, shareNumbers.join(), () => this.#decodingRows(shareNumbers, missing));
@@ -177,4 +181,8 @@ function remember<Value>(cache: Map<string, Value>, key: string, make: () => Val
 
 function invalid(message: string): TahoeError {
   return new TahoeError(message, { kind: 'invalid', op: 'erasure-code' });
+}
+
+function liesAt(part: Uint8Array, whole: Uint8Array, position: number): boolean {
+  return part.buffer === whole.buffer && part.byteOffset === whole.byteOffset + position;
 }

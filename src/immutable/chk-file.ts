@@ -43,6 +43,12 @@ export class ChkFile implements ImmutableFile {
     const sequential = this.#sequentialReads >= SEQUENTIAL_AFTER;
     const geometry = await this.#segments.geometry(offset, signal);
     if (sequential) this.#fetchAhead(geometry, end);
+    const { segmentSize } = geometry;
+    const first = Math.floor(offset / segmentSize);
+    if (end <= (first + 1) * segmentSize) {
+      const bytes = await this.#segments.segment(first, signal);
+      return bytes.subarray(offset - first * segmentSize, end - first * segmentSize);
+    }
     const result = new Uint8Array(end - offset);
     await this.#copy(geometry, offset, result, signal);
     return result;

@@ -52,7 +52,7 @@ export interface ImmutableFile {
   readonly sizeBytes: number;
   /**
    * Verified bytes [offset, offset + length) clipped to the file; fewer than asked only at its end. Any number of calls
-   * may be outstanding. A lost, slow, lying or hanging server costs a bounded time.
+   * may be outstanding. The bytes may be shared with others: do not change them. A lost, slow, lying or hanging server costs a bounded time.
    *
    * Fails with kind `unrecoverable` naming the shares found and needed, `corrupt` (shares agree but the ciphertext does
    * not), `cancelled`.

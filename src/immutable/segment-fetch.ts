@@ -15,6 +15,8 @@ export interface SegmentFetchOptions {
   /** The size of segments, which is a guess until the first share has been read. */
   readonly segmentSize: number;
   readonly sharesNeeded: number;
+  /** k blocks long: blocks of the first k share numbers are put where they belong in the segment, as far as possible. */
+  readonly joined: Uint8Array | undefined;
   readonly clock: Clock;
   readonly speeds: ServerSpeeds;
   readonly timing: DownloadTiming;
@@ -51,6 +53,8 @@ class SegmentFetch {
   readonly #options: SegmentFetchOptions;
   readonly #attempts = new Set<Attempt>();
   readonly #tried = new Set<ShareReader>();
+  /** Share numbers whose place in the segment has been given to an attempt: two must not write there. */
+  readonly #placed = new Set<number>();
   readonly #good = new Map<number, { readonly block: Uint8Array; readonly reader: ShareReader }>();
   #failure: { readonly error: unknown } | undefined;
   #guessedWrong = false;
@@ -151,7 +155,8 @@ class SegmentFetch {
     const { reader, controller } = attempt;
     const startMs = clock.monotonicMs();
     try {
-      const block = await reader.block(segment, segmentSize, controller.signal);
+      const into = this.#place(reader.share.shareNumber);
+      const block = await reader.block(segment, segmentSize, controller.signal, into);
       if (block === undefined) {
         this.#guessedWrong = true;
         return;
@@ -166,6 +171,14 @@ class SegmentFetch {
       this.#attempts.delete(attempt);
       this.#notify();
     }
+  }
+
+  #place(shareNumber: number): Uint8Array | undefined {
+    const { joined, sharesNeeded } = this.#options;
+    if (joined === undefined || shareNumber >= sharesNeeded || this.#placed.has(shareNumber)) return undefined;
+    this.#placed.add(shareNumber);
+    const length = joined.length / sharesNeeded;
+    return joined.subarray(shareNumber * length, (shareNumber + 1) * length);
   }
 
   #notify(): void {

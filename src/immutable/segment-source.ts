@@ -9,7 +9,7 @@ import { erasureCode } from '../erasure/erasure-code.js';
 import { assert, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
-import { type ChkGeometry, segmentLength } from '../share-layout/chk-geometry.js';
+import { blockLength, type ChkGeometry, segmentLength } from '../share-layout/chk-geometry.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { type FetchedBlocks, fetchBlocks } from './segment-fetch.js';
 import type { ServerSpeeds } from './server-speeds.js';
@@ -125,20 +125,24 @@ export class SegmentSource {
     const { file, clock, speeds, timing } = this.#options;
     const { sharesNeeded } = file.cap;
     const { segmentSize } = file.likelyGeometry;
+    const known = file.parameters?.geometry;
     for (;;) {
-      const fetched = await fetchBlocks({ shares, segment, segmentSize, sharesNeeded, clock, speeds, timing, signal });
+      const joined = known && Buffer.allocUnsafeSlow(sharesNeeded * blockLength(known, segment));
+      const blocks = { shares, segment, segmentSize, sharesNeeded, joined };
+      const fetched = await fetchBlocks({ ...blocks, clock, speeds, timing, signal });
       if (fetched === undefined) return undefined;
       const expected = await this.#crypttextHash(fetched.readers, segment);
-      if (expected !== undefined) return this.#decode(fetched.blocks, expected, segment);
+      if (expected !== undefined) return this.#decode(fetched.blocks, expected, segment, joined);
       // none of these shares is used again, so this ends
     }
   }
 
-  #decode(blocks: FetchedBlocks['blocks'], expected: Uint8Array, segment: number): Uint8Array {
+  /** In `joined` if there is one; every attempt to read a block has ended by now. */
+  #decode(blocks: FetchedBlocks['blocks'], expected: Uint8Array, segment: number, joined: Uint8Array | undefined) {
     const { cap, likelyGeometry: geometry } = this.#options.file;
     const code = erasureCode(geometry.sharesNeeded, geometry.sharesTotal);
-    const padded = code.decodeJoined([...blocks.keys()], [...blocks.values()]);
-    const segmentBytes = padded.subarray(0, segmentLength(geometry, segment));
+    const padded = code.decodeJoined([...blocks.keys()], [...blocks.values()], joined);
+    const segmentBytes = new Uint8Array(padded.buffer, padded.byteOffset, segmentLength(geometry, segment));
     const cipher = createAes128Ctr(cap.key, segment * geometry.segmentSize);
     const hasher = new TaggedHasher(ciphertextSegmentTag);
     for (let at = 0; at < segmentBytes.length; at += CIPHER_PIECE_BYTES) {

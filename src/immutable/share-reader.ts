@@ -87,16 +87,22 @@ export class ShareReader {
 
   /**
    * The block of one segment, checked; undefined if segments turn out not to have the size that the caller assumed.
-   * Throws a ShareProblem, already noted and reported to the server.
+   * Throws a ShareProblem, already noted and reported to the server. May be put `into` a buffer of its length, which is
+   * not touched any more once the promise has settled or the signal was aborted.
    */
-  async block(segment: number, assumedSize: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  async block(
+    segment: number,
+    assumedSize: number,
+    signal: AbortSignal,
+    into?: Uint8Array,
+  ): Promise<Uint8Array | undefined> {
     return this.#noting(segment, async () => {
       const { parameters, header, blockTree } = await this.#prepare(segment);
       const { geometry } = parameters;
       if (geometry.segmentSize !== assumedSize) return undefined;
       const at = header.offsets.data + segment * geometry.blockSize;
       const [block] = await Promise.all([
-        this.#read({ offset: at, length: blockLength(geometry, segment) }, 'a block', signal),
+        this.#read({ offset: at, length: blockLength(geometry, segment) }, 'a block', signal, into),
         this.#learn(blockTree, segment, header.offsets.blockTree, 'block hash tree'),
       ]);
       if (!bytesEqual(blockHash(block), blockTree.leaf(segment)!)) {
@@ -240,23 +246,23 @@ export class ShareReader {
   }
 
   /** All bytes of the range; a ShareProblem if the share ends before. */
-  async #read(range: ByteRange, what: string, signal?: AbortSignal): Promise<Uint8Array> {
-    const bytes = await this.#readUpTo(range, signal);
+  async #read(range: ByteRange, what: string, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
+    const bytes = await this.#readUpTo(range, signal, into);
     if (bytes.length < range.length) throw new ShareProblem('malformed', `the share ends before ${what} does`);
     return bytes;
   }
 
-  async #readUpTo(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+  async #readUpTo(range: ByteRange, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
     for (const { offset, bytes } of this.#kept) {
       if (range.offset < offset) continue;
       const start = range.offset - offset;
       const area = await bytes;
       if (start + range.length <= area.length) return area.subarray(start, start + range.length);
     }
-    return await this.#fetch(range, signal);
+    return await this.#fetch(range, signal, into);
   }
 
-  async #fetch(range: ByteRange, signal?: AbortSignal): Promise<Uint8Array> {
+  async #fetch(range: ByteRange, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
     const { file, clock, timeoutMs, speeds } = this.#options;
     const { server, shareNumber } = this.share;
     const address = { storageIndex: file.storageIndex, shareNumber };
@@ -264,7 +270,7 @@ export class ShareReader {
     const startMs = clock.monotonicMs();
     try {
       const bytes = await boundedCall(bound, (bounded) =>
-        server.readShare(address, range, { signal: bounded, timeoutMs }),
+        server.readShare(address, range, { signal: bounded, timeoutMs, into }),
       );
       speeds.note(server.id, clock.monotonicMs() - startMs);
       return bytes.length > range.length ? bytes.subarray(0, range.length) : bytes;

@@ -37,6 +37,8 @@ export interface HttpCall {
   readonly body?: readonly Uint8Array[];
   /** More in an answer is kind `protocol`. Default: the limit for CBOR answers. */
   readonly bodyLimit?: number;
+  /** Where the body of a good answer is put, if it has exactly this length. */
+  readonly into?: Uint8Array | undefined;
   /** Whether sending it twice does the same as once: then it is repeated when an idle connection turns out dead. */
   readonly isIdempotent: boolean;
   readonly options: CallOptions | undefined;
@@ -82,7 +84,7 @@ export class HttpConnection {
     const timer = timeoutMs === undefined ? undefined : this.#clock.setTimer(timeoutMs, () => stop(timedOut(call.op)));
     const send = () =>
       new Promise<HttpResponse>((resolve, reject) => {
-        const limits = { bodyBytes: call.bodyLimit ?? MAX_CBOR_RESPONSE, errorBytes: MAX_ERROR_BODY };
+        const limits = { bodyBytes: call.bodyLimit ?? MAX_CBOR_RESPONSE, errorBytes: MAX_ERROR_BODY, into: call.into };
         exchange = new HttpExchange(limits, resolve, reject);
         this.#pool.dispatch(this.#dispatchOptions(call), exchange);
       });

@@ -15,6 +15,8 @@ export interface ExchangeLimits {
   readonly bodyBytes: number;
   /** More in any other answer is cut off. */
   readonly errorBytes: number;
+  /** Where a body of exactly this length is put. Not touched after the end of the exchange, by whatever cause. */
+  readonly into?: Uint8Array | undefined;
 }
 
 /**
@@ -68,10 +70,11 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.#contentRange = single(headers['content-range']);
     const length = Number(single(headers['content-length']) ?? Number.NaN);
     const isWanted = status < 300 && length <= this.#limits.bodyBytes;
-    if (isWanted) this.#target = Buffer.allocUnsafeSlow(length);
+    if (isWanted) this.#target = this.#intoOf(length) ?? Buffer.allocUnsafeSlow(length);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (this.#abortReason !== undefined) return;
     if (this.#status >= 300) {
       const room = this.#limits.errorBytes - this.#size;
       if (room > 0) this.#keep(chunk.subarray(0, room));
@@ -94,6 +97,11 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#reject(this.#abortReason ?? error);
+  }
+
+  #intoOf(length: number): Uint8Array | undefined {
+    const { into } = this.#limits;
+    return into?.length === length ? into : undefined;
   }
 
   #keep(chunk: Uint8Array): void {

@@ -30,6 +30,7 @@ import type {
   ByteRange,
   CallOptions,
   LeaseSecrets,
+  ReadShareOptions,
   ReadTestWriteRequest,
   ReadTestWriteResult,
   ServerVersion,
@@ -132,7 +133,7 @@ export class HttpsStorageServer implements StorageServer {
     return this.#list('storage.listShares', 'immutable', storageIndex, options);
   }
 
-  readShare(address: ShareAddress, range: ByteRange, options?: CallOptions): Promise<Uint8Array> {
+  readShare(address: ShareAddress, range: ByteRange, options?: ReadShareOptions): Promise<Uint8Array> {
     return this.#read('storage.readShare', 'immutable', address, range, options);
   }
 
@@ -186,7 +187,13 @@ export class HttpsStorageServer implements StorageServer {
     return decodeShareNumbers(this.#cbor(response, op));
   }
 
-  async #read(op: string, kind: ShareKind, address: ShareAddress, range: ByteRange, options: CallOptions | undefined) {
+  async #read(
+    op: string,
+    kind: ShareKind,
+    address: ShareAddress,
+    range: ByteRange,
+    options: ReadShareOptions | undefined,
+  ) {
     // A range of HTTP cannot be empty; one byte tells whether the share is there.
     const wanted = { offset: range.offset, length: Math.max(1, range.length) };
     const response = await this.#call({
@@ -195,6 +202,7 @@ export class HttpsStorageServer implements StorageServer {
       path: sharePath(kind, address),
       headers: ['Range', serializeRange(wanted)],
       bodyLimit: wanted.length,
+      into: options?.into,
       isIdempotent: true,
       options,
     });

@@ -53,7 +53,7 @@ export interface StorageServer {
    * Bytes [offset, offset + length) of an immutable share; fewer, possibly none, only at its end.
    * Kind `not-found` if there is no such share.
    */
-  readShare(address: ShareAddress, range: ByteRange, options?: CallOptions): Promise<Uint8Array>;
+  readShare(address: ShareAddress, range: ByteRange, options?: ReadShareOptions): Promise<Uint8Array>;
 
   // mutable slots
 
@@ -85,6 +85,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Fails with kind `timeout` after this long without the complete answer. Default: the implementation's. */
   readonly timeoutMs?: number | undefined;
+}
+
+export interface ReadShareOptions extends CallOptions {
+  /**
+   * As long as the range: where the bytes may be put, which saves copying them. What is returned is then a view of it.
+   * Never touched after the promise has settled or the signal was aborted.
+   */
+  readonly into?: Uint8Array | undefined;
 }
 
 export interface ServerVersion {

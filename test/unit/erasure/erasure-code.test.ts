@@ -120,3 +120,16 @@ test('what does not fit the code is refused', (t) => {
   invalid(() => code.decode([1], [piece]));
   invalid(() => code.decode([0, -1], [piece, piece]));
 });
+
+test('blocks may lie in the buffer that is decoded into, each at the place of its piece', (t) => {
+  const code = erasureCode(3, 10);
+  const pieces = samplePieces(3, 1000, 5);
+  const [parity] = code.encode(pieces, [8]);
+  const target = new Uint8Array(3000).fill(0xee);
+  target.set(pieces[2]!, 2000);
+  const decoded = code.decodeJoined([8, 2, 0], [parity!, target.subarray(2000), pieces[0]!], target);
+  t.is(decoded, target);
+  t.deepEqual(target, joined(pieces));
+  const short = t.throws(() => code.decodeJoined([0, 1, 2], pieces, new Uint8Array(2999)));
+  t.true(isTahoeError(short, 'invalid'));
+});

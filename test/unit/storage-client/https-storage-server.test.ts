@@ -233,3 +233,47 @@ test('a large write can be cancelled while the server does not read', async (t) 
   const client = clientFor(t, server.port);
   t.is(await kindOf(client.writeShare({ ...largeWrite, parts }, { signal: controller.signal })), 'cancelled');
 });
+
+const address = { storageIndex: index, shareNumber: 0 };
+
+test('a read is put where the caller wants it, if it has the length that was asked for', async (t) => {
+  const server = await startFake(t, (request, response) => {
+    const isWhole = request.headers.range === 'bytes=0-3';
+    const body = isWhole ? 'abcd' : 'xy';
+    const range = isWhole ? 'bytes 0-3/*' : 'bytes 4-5/*';
+    response.writeHead(206, { 'Content-Type': bytesType, 'Content-Range': range, 'Content-Length': body.length });
+    response.end(body);
+  });
+  const client = clientFor(t, server.port);
+  const into = new Uint8Array(8).subarray(2, 6);
+  const bytes = await client.readShare(address, { offset: 0, length: 4 }, { into });
+  t.is(bytes.buffer, into.buffer);
+  t.is(Buffer.from(bytes).toString(), 'abcd');
+  t.is(Buffer.from(into.buffer).toString('latin1'), '\0\0abcd\0\0');
+  const short = await client.readShare(address, { offset: 4, length: 4 }, { into });
+  t.is(Buffer.from(short).toString(), 'xy');
+  t.not(short.buffer, into.buffer);
+});
+
+test('a read that was cancelled does not touch the buffer lent to it any more', async (t) => {
+  const server = await startFake(t, (_request, response) => {
+    response.writeHead(206, {
+      'Content-Type': bytesType,
+      'Content-Range': 'bytes 0-199999/*',
+      'Content-Length': 200_000,
+    });
+    response.write(Buffer.alloc(100_000, 1));
+    setTimeout(() => response.end(Buffer.alloc(100_000, 1)), 100);
+  });
+  const controller = new AbortController();
+  const into = new Uint8Array(200_000);
+  const call = kindOf(
+    clientFor(t, server.port).readShare(address, { offset: 0, length: 200_000 }, { into, signal: controller.signal }),
+  );
+  while (into[0] === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  controller.abort();
+  into.fill(9);
+  t.is(await call, 'cancelled');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  t.true(into.every((byte) => byte === 9));
+});
