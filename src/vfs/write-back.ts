@@ -372,12 +372,12 @@ export class WriteBack {
 
   #retry(directory: Directory, reason: string, isCollision: boolean): void {
     const { publishing } = directory;
-    const { platform } = this.#core;
+    const { platform, settings } = this.#core;
     publishing.failures++;
     publishing.lastReason = reason;
     const fraction = platform.entropy.fraction();
     const delayMs = isCollision
-      ? fraction * Math.min(8000, 200 * 2 ** publishing.failures)
+      ? fraction * Math.min(8000, (settings.retryAfterMs / 5) * 2 ** publishing.failures)
       : this.#backoffMs(publishing.failures);
     publishing.notBeforeMs = this.#nowMs() + delayMs;
     platform.log.warn('publish not proven; it will be tried again', {
