@@ -153,17 +153,33 @@ export class DirectoryPublisher {
       this.#namespace.adopt(directory, seen.prefix, content);
     }
     const { entries } = directory.base!;
-    for (const dirty of directory.dirty.values()) {
+    for (const dirty of [...directory.dirty.values()]) {
       const stands = entries.get(dirty.name)?.raw;
       const isOurs = [dirty.expected, ...dirty.carried].some((known) => isSameEntry(known, stands));
       const isAgreed = dirty.child === undefined && stands === undefined;
-      if (isOurs || isAgreed) continue;
+      if (isOurs || isAgreed) {
+        dirty.conflict = undefined;
+        continue;
+      }
+      if (dirty.child === undefined) {
+        this.#yieldRemoval(directory, dirty.name);
+        continue;
+      }
       if (dirty.conflict !== undefined) continue;
       dirty.conflict = `UncoordinatedWriteError: "${dirty.name}" was changed by another writer as well`;
       this.#core.platform.log.error('UncoordinatedWriteError: our change is kept in the journal, theirs on the grid', {
         directory: directory.inode.number,
       });
     }
+  }
+
+  /** Changing beats removing: nobody's change goes because somebody else removed what was there before. */
+  #yieldRemoval(directory: Directory, name: string): void {
+    this.#core.ledger.dropName(directory, name);
+    this.#core.notify({ what: 'entry', parent: directory.inode.number, name });
+    this.#core.platform.log.warn('a removal was dropped: another writer has changed what was to be removed', {
+      directory: directory.inode.number,
+    });
   }
 
   /** The entries of the next version: those of the base with the eligible names as the view has them now. */

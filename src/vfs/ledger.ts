@@ -167,6 +167,12 @@ export class Ledger {
     this.#tree.applyNames(changes, change, this.#clock.monotonicMs());
   }
 
+  /** A removal of ours gives way: the name is what the grid has. */
+  dropName(directory: Directory, name: string): void {
+    this.#append(kinds.nameDropped, { i: directory.inode.number, n: name } satisfies records.NameDroppedRecord);
+    this.#tree.dropName(directory, name);
+  }
+
   // directories
 
   /** It has lost its name: nothing of it will be published any more. */
@@ -240,6 +246,11 @@ export class Ledger {
       case kinds.discard:
         this.#tree.discardDirectory(this.#tree.directory(records.decodeJson<records.DiscardRecord>(payload).i));
         break;
+      case kinds.nameDropped: {
+        const { i, n } = records.decodeJson<records.NameDroppedRecord>(payload);
+        this.#tree.dropName(this.#tree.directory(i), n);
+        break;
+      }
       case kinds.directoryKey: {
         const key = records.decodeJson<records.DirectoryKeyRecord>(payload);
         const pair = { privateKeyDer: records.fromBase64(key.private), publicKeyDer: records.fromBase64(key.public) };

@@ -22,6 +22,7 @@ export const recordKinds = {
   overlayPart: 13,
   overlay: 14,
   discard: 15,
+  nameDropped: 16,
 } as const;
 
 /** Bytes of file content in one record: the unit in which it is decrypted again. */
@@ -95,6 +96,12 @@ export interface DirectoryRecord {
 /** A directory was removed from the tree. */
 export interface DiscardRecord {
   readonly i: number;
+}
+
+/** A removal that gave way to another writer's change. */
+export interface NameDroppedRecord {
+  readonly i: number;
+  readonly n: string;
 }
 
 export interface DirectoryKeyRecord {

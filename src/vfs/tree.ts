@@ -169,6 +169,14 @@ export class Tree {
     this.notePending(directory);
   }
 
+  /** What this node did to the name is given up: the view has what the grid has. */
+  dropName(directory: Directory, name: string): void {
+    const displaced = directory.dirty.get(name)?.displaced;
+    if (displaced !== undefined && isProvenAt(displaced, directory, name)) displaced.provenPlace = undefined;
+    directory.dirty.delete(name);
+    this.notePending(directory);
+  }
+
   notePending(directory: Directory): void {
     if (directory.isDiscarded) this.pending.delete(directory);
     else if (directory.dirty.size > 0 || !directory.isBorn || directory.attempts.length > 0)
