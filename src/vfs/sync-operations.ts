@@ -6,6 +6,7 @@ import type { HandleOwner } from './file-handle.js';
 import type { Directory, Inode } from './inode.js';
 import type { NameOperations } from './name-operations.js';
 import type { Namespace } from './namespace.js';
+import { setAsideOpenFiles } from './open-at-crash.js';
 import type { FileSystemStatistics, SyncState, VfsStatus } from './vfs.js';
 import type { WriteBack } from './write-back.js';
 
@@ -190,14 +191,13 @@ export class SyncOperations implements HandleOwner {
   /** After replay: uploads and publishes go on; what no name leads to is dropped. */
   async resume(): Promise<void> {
     const { tree, platform } = this.#core;
-    for (const inode of [...tree.dirtyFiles]) {
-      if (inode.place === undefined) this.#writeBack.dropFile(inode);
-      else if (inode.content!.snapshot !== undefined) this.#writeBack.noteSnapshot(inode);
-    }
+    for (const inode of [...tree.dirtyFiles]) if (inode.place === undefined) this.#writeBack.dropFile(inode);
+    setAsideOpenFiles(this.#core, () => this.#namespace.newNumber());
     const files = tree.dirtyFiles.size;
     if (files + tree.pending.size > 0)
       platform.log.info('resuming what was pending', { files, directories: tree.pending.size });
     await this.#core.ledger.checkpoint();
+    for (const inode of tree.dirtyFiles) this.#writeBack.noteSnapshot(inode);
     this.#writeBack.poke();
   }
 

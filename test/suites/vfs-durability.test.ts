@@ -96,6 +96,36 @@ test('what close acknowledged survives kill -9 and arrives', async (t) => {
   });
 });
 
+test('what was written after the last close comes back beside the file, which is as it was closed', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const onGrid = await put(node.vfs, root, 'on grid', 'synced');
+  await drained(node);
+  grid.plan(() => 'fail');
+  const closed = await put(node.vfs, root, 'closed', 'closed');
+  const long = 'ü'.repeat(127);
+  const [first, second] = [await node.vfs.open(onGrid, readWrite), await node.vfs.open(closed, readWrite)];
+  const { handle: third } = await node.vfs.create(root, long, newNode, readWrite);
+  await first.write(6, bytes(' more'));
+  await second.write(0, bytes('CHANGED'));
+  await third.write(0, bytes('new'));
+  await node.killAndStart();
+  await node.killAndStart();
+  grid.plan();
+  await drained(node);
+  const seen = Object.entries(await seenByAnother(grid, rootCap)).map(([path, what]) => [
+    path.replace(/recovered-\d{8}T\d{6}Z/, 'recovered'),
+    what,
+  ]);
+  t.deepEqual(Object.fromEntries(seen), {
+    '/on grid': 'file synced',
+    '/on grid.recovered': 'file synced more',
+    '/closed': 'file closed',
+    '/closed.recovered': 'file CHANGED',
+    [`/${'ü'.repeat(114)}.recovered`]: 'file new',
+  });
+  await drained(node);
+});
+
 test('what close acknowledged survives the loss of power', async (t) => {
   const { grid, node, root, rootCap } = await oneNode(t);
   grid.plan(() => 'fail');
