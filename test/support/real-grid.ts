@@ -81,7 +81,8 @@ async function detach(mountpoint: string): Promise<void> {
 }
 
 export async function isMountPoint(path: string): Promise<boolean> {
-  return (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${resolve(path)} `);
+  const escaped = resolve(path).replaceAll(' ', '\\040');
+  return (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${escaped} `);
 }
 
 export async function statusOf(node: RealNode): Promise<NodeStatus> {
