@@ -17,6 +17,8 @@ const SILENCE_LIMIT_MS = 60_000;
 
 /** Bodies up to this size are copied into one write with the header. */
 const LARGEST_JOINED_BYTES = 65536;
+/** How long an answer that nobody waits for may keep its connection from the next request. */
+const LATE_ANSWER_MS = 250;
 
 export interface HttpConnectionOptions {
   readonly nurl: Nurl;
@@ -79,7 +81,12 @@ export class HttpConnection {
       stopped = error;
       exchange?.abort(error);
     };
-    const onAbort = () => stop(cancelled(call.op, signal?.reason));
+    const onAbort = () => {
+      stopped = cancelled(call.op, signal?.reason);
+      // What is lent may change when the call has failed, so nothing may be sent of it any more.
+      if (exchange === undefined || call.method === 'PATCH') stop(stopped);
+      else this.#leave(exchange, stopped);
+    };
     signal?.addEventListener('abort', onAbort, { once: true });
     const timer = timeoutMs === undefined ? undefined : this.#clock.setTimer(timeoutMs, () => stop(timedOut(call.op)));
     const send = () =>
@@ -107,6 +114,11 @@ export class HttpConnection {
   /** Ends it; calls under way fail. */
   close(): Promise<void> {
     return this.#pool.destroy();
+  }
+
+  #leave(exchange: HttpExchange, error: TahoeError): void {
+    const timer = this.#clock.setTimer(LATE_ANSWER_MS, () => exchange.abort(error));
+    exchange.leave(error, () => timer.cancel());
   }
 
   #dispatchOptions(call: HttpCall): Dispatcher.DispatchOptions {

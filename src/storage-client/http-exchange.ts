@@ -19,6 +19,9 @@ export interface ExchangeLimits {
   readonly into?: Uint8Array | undefined;
 }
 
+/** More of an answer that nobody waits for is not worth its connection. */
+const LARGEST_DROPPED_BYTES = 64 * 1024;
+
 /**
  * Collects one answer of undici's dispatch. A body of known length is copied into one buffer as it arrives, which
  * saves the joining at its end.
@@ -35,6 +38,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   #target: Uint8Array | undefined;
   #chunks: Uint8Array[] = [];
   #size = 0;
+  #bytesToCome = 0;
+  #onLeftBehind: (() => void) | undefined;
 
   constructor(limits: ExchangeLimits, resolve: (response: HttpResponse) => void, reject: (error: unknown) => void) {
     this.#limits = limits;
@@ -54,13 +59,29 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.#controller?.abort(reason);
   }
 
+  /**
+   * As abort, but lets a short answer arrive and drops it: aborting costs the connection, and the next request a
+   * handshake on both sides. `onEnd` is called when the connection is free again, unless it was never in use.
+   */
+  leave(reason: Error, onEnd: () => void): void {
+    // A length that is not known is NaN.
+    if (this.#controller === undefined || !(this.#bytesToCome <= LARGEST_DROPPED_BYTES)) {
+      onEnd();
+      this.abort(reason);
+      return;
+    }
+    this.#abortReason = reason;
+    this.#onLeftBehind = onEnd;
+    this.#reject(reason);
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#abortReason !== undefined) controller.abort(this.#abortReason);
   }
 
   onResponseStart(
-    _controller: Dispatcher.DispatchController,
+    controller: Dispatcher.DispatchController,
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
@@ -69,11 +90,17 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.#contentType = single(headers['content-type']);
     this.#contentRange = single(headers['content-range']);
     const length = Number(single(headers['content-length']) ?? Number.NaN);
+    this.#bytesToCome = length;
+    if (this.#abortReason !== undefined) {
+      if (!(length <= LARGEST_DROPPED_BYTES)) controller.abort(this.#abortReason);
+      return;
+    }
     const isWanted = status < 300 && length <= this.#limits.bodyBytes;
     if (isWanted) this.#target = this.#intoOf(length) ?? Buffer.allocUnsafeSlow(length);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    this.#bytesToCome -= chunk.length;
     if (this.#abortReason !== undefined) return;
     if (this.#status >= 300) {
       const room = this.#limits.errorBytes - this.#size;
@@ -89,6 +116,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    this.#onLeftBehind?.();
     const target = this.#target;
     const body = target === undefined ? concatBytes(this.#chunks) : plainView(target, this.#size);
     const contentType = this.#contentType;
@@ -96,6 +124,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#onLeftBehind?.();
     this.#reject(this.#abortReason ?? error);
   }
 

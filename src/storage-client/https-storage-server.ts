@@ -42,6 +42,7 @@ import type {
 import { HttpConnection } from './http-connection.js';
 import type { HttpResponse } from './http-exchange.js';
 
+const VERSION_OP = 'storage.version';
 const VERSION_LIMIT_MS = 5_000;
 const CBOR_BODY = ['Content-Type', CBOR_TYPE] as const;
 
@@ -63,6 +64,7 @@ export class HttpsStorageServer implements StorageServer {
   readonly permutationSeed: Uint8Array;
   readonly tubId: TubId;
   readonly #connection: HttpConnection;
+  #requests = 0;
 
   /** Kind `unsupported` for a server that is reachable through Tor only. */
   constructor(options: HttpsStorageServerOptions) {
@@ -74,12 +76,17 @@ export class HttpsStorageServer implements StorageServer {
     this.#connection = new HttpConnection({ nurl, clock, connections });
   }
 
+  /** Sent so far, without those for its version. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   close(): Promise<void> {
     return this.#connection.close();
   }
 
   async version(options?: CallOptions): Promise<ServerVersion> {
-    const op = 'storage.version';
+    const op = VERSION_OP;
     const limited = { timeoutMs: VERSION_LIMIT_MS, ...options };
     const response = await this.#call({ op, method: 'GET', path: 'version', isIdempotent: true, options: limited });
     return decodeVersion(this.#cbor(response, op));
@@ -216,6 +223,7 @@ export class HttpsStorageServer implements StorageServer {
   }
 
   #call(call: Parameters<HttpConnection['call']>[0]): Promise<HttpResponse> {
+    if (call.op !== VERSION_OP) this.#requests++;
     return this.#connection.call(call);
   }
 

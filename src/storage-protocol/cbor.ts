@@ -192,6 +192,7 @@ class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #items = 0;
+  #buffer: Buffer | undefined;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -261,13 +262,18 @@ class Reader {
 
   #text(length: number): string {
     const bytes = this.#take(length);
-    const text = shortAscii(bytes);
-    if (text !== undefined) return text;
+    if (isShortAscii(bytes)) return this.#latin1(this.position - length, this.position);
     try {
       return textDecoder.decode(bytes);
     } catch (error) {
       throw refused('text is not UTF-8', error);
     }
+  }
+
+  #latin1(start: number, end: number): string {
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    this.#buffer ??= Buffer.from(buffer, byteOffset, byteLength);
+    return this.#buffer.toString('latin1', start, end);
   }
 
   #array(count: number, depth: number): CborValue[] {
@@ -306,10 +312,8 @@ class Reader {
 }
 
 /** Keys of the profile are a few ASCII letters: a decoder object costs ten times as much for those. */
-function shortAscii(bytes: Uint8Array): string | undefined {
-  if (bytes.length > SHORT_TEXT) return undefined;
-  for (const byte of bytes) if (byte > 0x7f) return undefined;
-  return String.fromCharCode(...bytes);
+function isShortAscii(bytes: Uint8Array): boolean {
+  return bytes.length <= SHORT_TEXT && bytes.every((byte) => byte < 0x80);
 }
 
 /** Refuses what it has seen before. */

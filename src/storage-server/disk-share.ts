@@ -29,13 +29,20 @@ import {
 } from '../share-layout/lease.js';
 import type { LeaseGrant, SlotShare } from './backend.js';
 
+/** Read when a share is opened: of a small one that is all, of most mutable ones all that anybody asks for. */
+const HEAD_BYTES = mutableDataOffset + 8192;
+
 export type DiskShare = DiskImmutableShare | DiskMutableShare;
 
 /** Reads the header of an open share file. Kind `corrupt` if it is no container. The share owns the file from then on. */
 export async function openDiskShare(file: OpenedFile): Promise<DiskShare> {
-  const [prefix, fileSize] = await Promise.all([file.read(0, containerPrefixLength), file.sizeBytes()]);
-  if (containerKindOf(prefix) === 'mutable') return new DiskMutableShare(file, parseMutableHeader(prefix, fileSize));
-  return new DiskImmutableShare(file, wholeImmutable(prefix, fileSize));
+  const head = await file.read(0, HEAD_BYTES);
+  const fileSize = head.length < HEAD_BYTES ? head.length : await file.sizeBytes();
+  const prefix = head.subarray(0, containerPrefixLength);
+  if (containerKindOf(prefix) === 'mutable') {
+    return new DiskMutableShare(file, parseMutableHeader(prefix, fileSize), head);
+  }
+  return new DiskImmutableShare(file, wholeImmutable(prefix, fileSize), head);
 }
 
 /**
@@ -50,19 +57,27 @@ function wholeImmutable(prefix: Uint8Array, fileSize: number): ImmutableContaine
   return isUsable ? { ...container, dataLength, leasesOffset } : container;
 }
 
-async function readWithin(file: OpenedFile, start: number, size: number, offset: number, length: number) {
-  const available = Math.min(length, Math.max(0, size - offset));
-  return available === 0 ? new Uint8Array(0) : file.read(start + offset, available);
+/** The data of an open share, which never change: `head` is what was read from the front of its file. */
+async function readWithin(
+  { file, head, start, size }: { file: OpenedFile; head: Uint8Array; start: number; size: number },
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const from = start + Math.min(offset, size);
+  const end = start + Math.min(offset + length, size);
+  return end <= head.length ? head.slice(from, end) : file.read(from, end - from);
 }
 
 export class DiskImmutableShare {
   readonly kind = 'immutable';
   readonly #file: OpenedFile;
   readonly #container: ImmutableContainer;
+  readonly #head: Uint8Array;
 
-  constructor(file: OpenedFile, container: ImmutableContainer) {
+  constructor(file: OpenedFile, container: ImmutableContainer, head: Uint8Array) {
     this.#file = file;
     this.#container = container;
+    this.#head = head;
   }
 
   get sizeBytes(): number {
@@ -70,7 +85,8 @@ export class DiskImmutableShare {
   }
 
   read(offset: number, length: number): Promise<Uint8Array> {
-    return readWithin(this.#file, immutableHeaderLength, this.sizeBytes, offset, length);
+    const data = { file: this.#file, head: this.#head, start: immutableHeaderLength, size: this.sizeBytes };
+    return readWithin(data, offset, length);
   }
 
   close(): Promise<void> {
@@ -99,10 +115,12 @@ export class DiskMutableShare implements SlotShare {
   readonly kind = 'mutable';
   readonly container: MutableContainer;
   readonly #file: OpenedFile;
+  readonly #head: Uint8Array;
 
-  constructor(file: OpenedFile, container: MutableContainer) {
+  constructor(file: OpenedFile, container: MutableContainer, head: Uint8Array) {
     this.#file = file;
     this.container = container;
+    this.#head = head;
   }
 
   get sizeBytes(): number {
@@ -114,7 +132,8 @@ export class DiskMutableShare implements SlotShare {
   }
 
   read(offset: number, length: number): Promise<Uint8Array> {
-    return readWithin(this.#file, mutableDataOffset, this.sizeBytes, offset, length);
+    const data = { file: this.#file, head: this.#head, start: mutableDataOffset, size: this.sizeBytes };
+    return readWithin(data, offset, length);
   }
 
   close(): Promise<void> {

@@ -18,7 +18,7 @@ const index = new Uint8Array(16) as StorageIndex;
 const pair = makeCertificate(new NodeEntropy(), Date.UTC(2026, 0, 1));
 const spkiHash = spkiHashOf(new X509Certificate(pair.certificate));
 
-function clientFor(t: ExecutionContext, port: number, pinned = spkiHash): HttpsStorageServer {
+function clientFor(t: ExecutionContext, port: number, pinned = spkiHash, connections = 2): HttpsStorageServer {
   const client = new HttpsStorageServer({
     id: 'v0-x' as ServerId,
     nickname: 'x',
@@ -26,6 +26,7 @@ function clientFor(t: ExecutionContext, port: number, pinned = spkiHash): HttpsS
     tubId: new Uint8Array(20) as TubId,
     nurl: { scheme: 'pb', spkiHash: pinned, host: '127.0.0.1', port, swissnum: 'secretswissnum' },
     clock,
+    connections,
   });
   t.teardown(() => client.close());
   return client;
@@ -276,4 +277,44 @@ test('a read that was cancelled does not touch the buffer lent to it any more', 
   t.is(await call, 'cancelled');
   await new Promise((resolve) => setTimeout(resolve, 200));
   t.true(into.every((byte) => byte === 9));
+});
+
+test('requests are counted, those for the version are not', async (t) => {
+  const server = await startFake(t, (request, response) => {
+    const body = encodeShareNumbers(new Set());
+    response.writeHead(200, { 'Content-Type': 'application/cbor', 'Content-Length': body.length }).end(body);
+    request.resume();
+  });
+  const client = clientFor(t, server.port);
+  await client.listShares(index);
+  await client.listSlotShares(index);
+  t.is(await kindOf(client.version()), 'protocol');
+  t.is(client.requests, 2);
+});
+
+test('a cancelled request keeps its connection if the rest of its answer is short and comes soon', async (t) => {
+  let connections = 0;
+  const delaysMs = [0, 50, 2000, 0];
+  const server = await startFake(t, (_request, response) => {
+    const body = encodeShareNumbers(new Set([1]));
+    const answer = () =>
+      response.writeHead(200, { 'Content-Type': 'application/cbor', 'Content-Length': body.length }).end(body);
+    setTimeout(answer, delaysMs.shift());
+  });
+  server.on('secureConnection', (socket: tls.TLSSocket) => {
+    connections += 1;
+    socket.on('error', () => socket.destroy());
+  });
+  const client = clientFor(t, server.port, spkiHash, 1);
+  const cancelledAfter = async (delayMs: number) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), delayMs);
+    return kindOf(client.listShares(index, { signal: controller.signal }));
+  };
+  await client.listShares(index);
+  t.is(await cancelledAfter(20), 'cancelled');
+  t.is(await cancelledAfter(100), 'cancelled');
+  t.is(connections, 1);
+  t.deepEqual(await client.listShares(index), new Set([1]));
+  t.is(connections, 2);
 });
