@@ -3,7 +3,7 @@
  * file, reads it front to back, then reads 64 KiB at random places: knowing only the capability, with the file's hashes
  * known but the segment not in the cache, and with it there.
  *
- * node dist/scripts/bench/bulk.js [megabytes] [directory]
+ * node dist/scripts/bench/bulk.js [--json] [megabytes] [directory]
  */
 import { createHash, randomFillSync } from 'node:crypto';
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
@@ -32,10 +32,26 @@ const platform = { clock: new NodeClock(), entropy: new NodeEntropy(), log: sile
 
 type FileCap = ChkReadCap | LitCap;
 
-interface Cost {
+export interface Cost {
   readonly wallMs: number;
   readonly clientMs: number;
   readonly serversMs: number;
+}
+
+export interface RangeCost {
+  readonly medianMs: number;
+  readonly bytesMoved: number;
+}
+
+export interface BulkResults {
+  readonly megabytes: number;
+  readonly upload: Cost;
+  readonly download: Cost;
+  readonly cold: RangeCost;
+  readonly warm: RangeCost;
+  readonly cached: RangeCost;
+  readonly sha256MegabytesPerSecond: number;
+  readonly peakMib: number;
 }
 
 function clientCpuMs(): number {
@@ -113,17 +129,18 @@ class BulkBench {
   async download(cap: FileCap, file: FileHandle, sizeBytes: number): Promise<Cost> {
     const reader = this.#downloader().open(cap);
     const expected = new Uint8Array(READ_BYTES);
-    return costOf(this.#grid, async () => {
+    const { result: _, ...cost } = await costOf(this.#grid, async () => {
       for (let at = 0; at < sizeBytes; at += READ_BYTES) {
         const bytes = await reader.read(at, READ_BYTES);
         await file.read(expected, 0, READ_BYTES, at);
         if (Buffer.compare(bytes, expected.subarray(0, bytes.length)) !== 0) throw new Error(`different at ${at}`);
       }
     });
+    return cost;
   }
 
-  /** Median milliseconds and mean bytes moved of reads at random places. */
-  async ranges(cap: FileCap, sizeBytes: number, kind: 'cold' | 'warm' | 'cached'): Promise<[number, number]> {
+  /** Of reads at random places; the mean of the bytes moved. */
+  async ranges(cap: FileCap, sizeBytes: number, kind: 'cold' | 'warm' | 'cached'): Promise<RangeCost> {
     const segments = Math.floor(sizeBytes / encoding.maximumSegmentSize);
     const known = this.#downloader();
     if (kind === 'warm') for (const at of [0, sizeBytes - 1]) await known.open(cap).read(at, 1);
@@ -141,8 +158,8 @@ class BulkBench {
       await reader.read(offset, RANGE_BYTES);
       tookMs.push(performance.now() - startedMs);
     }
-    const median = tookMs.sort((left, right) => left - right)[RANGES >> 1] ?? 0;
-    return [median, (this.#moved.bytes - before) / RANGES];
+    const medianMs = tookMs.sort((left, right) => left - right)[RANGES >> 1] ?? Number.NaN;
+    return { medianMs, bytesMoved: (this.#moved.bytes - before) / RANGES };
   }
 
   /** One that knows nothing of any file. */
@@ -156,10 +173,25 @@ class BulkBench {
   }
 }
 
-function line(what: string, megabytes: number, { wallMs, clientMs, serversMs }: Cost): string {
-  const speed = (megabytes / (wallMs / 1000)).toFixed(1);
-  const perMegabyte = [clientMs, serversMs].map((ms) => (ms / megabytes).toFixed(1)).join(' + ');
-  return `${what} of ${megabytes} MB: ${speed} MB/s, CPU ${perMegabyte} ms/MB (client + servers)\n`;
+function print(results: BulkResults): void {
+  const { megabytes, cold, warm, cached, peakMib } = results;
+  const cost = (what: string, { wallMs, clientMs, serversMs }: Cost) => {
+    const perMegabyte = [clientMs, serversMs].map((ms) => (ms / megabytes).toFixed(1)).join(' + ');
+    const speed = (megabytes / (wallMs / 1000)).toFixed(1);
+    return `${what} of ${megabytes} MB: ${speed} MB/s, CPU ${perMegabyte} ms/MB (client + servers)`;
+  };
+  const range = (what: string, { medianMs, bytesMoved }: RangeCost) =>
+    `64 KiB ${what}: median ${medianMs.toFixed(2)} ms, ${(bytesMoved / 1000).toFixed(0)} kB moved`;
+  process.stdout.write(
+    `${[
+      cost('upload', results.upload),
+      cost('download', results.download),
+      range('knowing only the capability', cold),
+      range('of a file read before', warm),
+      range('of a segment in the cache', cached),
+      `sha256 here: ${results.sha256MegabytesPerSecond.toFixed(0)} MB/s; peak memory of the client: ${peakMib.toFixed(0)} MiB`,
+    ].join('\n')}\n`,
+  );
 }
 
 function sha256MegabytesPerSecond(): number {
@@ -170,11 +202,10 @@ function sha256MegabytesPerSecond(): number {
   return (200 * block.length) / MEGABYTE / ((clientCpuMs() - before) / 1000);
 }
 
-async function main(megabytes: number, parent: string): Promise<void> {
+async function measure(megabytes: number, parent: string): Promise<BulkResults> {
   const directory = await mkdtemp(join(parent, 'tahoe-bench-file-'));
   const grid = await startBenchGrid(platform.clock, parent);
   const bench = new BulkBench(grid);
-  const print = (text: string) => process.stdout.write(text);
   try {
     const warmUp = await randomFile(join(directory, 'warm-up'), WARM_UP_MEGABYTES * MEGABYTE);
     const { result: warmUpCap } = await bench.upload(warmUp, WARM_UP_MEGABYTES * MEGABYTE);
@@ -183,18 +214,15 @@ async function main(megabytes: number, parent: string): Promise<void> {
 
     const sizeBytes = megabytes * MEGABYTE;
     const file = await randomFile(join(directory, 'file'), sizeBytes);
-    const upload = await bench.upload(file, sizeBytes);
-    print(line('upload', megabytes, upload));
-    print(line('download', megabytes, await bench.download(upload.result, file, sizeBytes)));
+    const { result: cap, ...upload } = await bench.upload(file, sizeBytes);
+    const download = await bench.download(cap, file, sizeBytes);
     await file.close();
-    for (const kind of ['cold', 'warm', 'cached'] as const) {
-      const [medianMs, moved] = await bench.ranges(upload.result, sizeBytes, kind);
-      print(`64 KiB ${kind}: median ${medianMs.toFixed(2)} ms, ${(moved / 1000).toFixed(0)} kB moved\n`);
-    }
+    const cold = await bench.ranges(cap, sizeBytes, 'cold');
+    const warm = await bench.ranges(cap, sizeBytes, 'warm');
+    const cached = await bench.ranges(cap, sizeBytes, 'cached');
     const peakMib = process.resourceUsage().maxRSS / 1024;
-    print(
-      `sha256 here: ${sha256MegabytesPerSecond().toFixed(0)} MB/s; peak memory of the client: ${peakMib.toFixed(0)} MiB\n`,
-    );
+    const hashSpeed = { sha256MegabytesPerSecond: sha256MegabytesPerSecond() };
+    return { megabytes, upload, download, cold, warm, cached, ...hashSpeed, peakMib };
   } finally {
     await bench.close();
     await grid.stop();
@@ -204,4 +232,8 @@ async function main(megabytes: number, parent: string): Promise<void> {
 
 // as the command line sets it for a node
 setFlagsFromString('--heap-growing-percent=300');
-await main(Number(process.argv[2] ?? 100), process.argv[3] ?? tmpdir());
+const json = process.argv[2] === '--json';
+const [megabytes = '100', parent = tmpdir()] = process.argv.slice(json ? 3 : 2);
+const results = await measure(Number(megabytes), parent);
+if (json) process.stdout.write(JSON.stringify(results));
+else print(results);

@@ -31,4 +31,6 @@ export interface ServerStatus {
   readonly availableSpace?: number | undefined;
   /** Wall time in milliseconds of the last answer. */
   readonly lastContactMs?: number | undefined;
+  /** Requests sent to it so far, without those that only ask whether it is there. */
+  readonly requests?: number | undefined;
 }

@@ -41,6 +41,7 @@ export async function openClientGrid(
     await Promise.all(servers.map((server) => server.close()));
   });
   const tracker = new ServerTracker(servers, platform);
+  const requestsTo = new Map(servers.map((server) => [server.id, () => server.requests]));
   stops.push(async () => tracker.stop());
   await keepAwake(tracker.start());
   const clientLeaseSecret = await directory.secret('secret', entropy);
@@ -69,7 +70,7 @@ export async function openClientGrid(
     keys,
     encoding: config.encoding,
     convergenceSecret: await directory.secret('convergence', entropy),
-    servers: () => tracker.statuses().map(describeServer),
+    servers: () => tracker.statuses().map((status) => describeServer(status, requestsTo.get(status.server.id)?.())),
   });
   return { grid, slots, keys, close: () => stops.unwind() };
 }
@@ -95,6 +96,7 @@ async function keepAwake<Result>(work: Promise<Result>): Promise<Result> {
   }
 }
 
-function describeServer({ server, state, failure, availableSpace, lastContactMs }: TrackedStatus): ServerStatus {
-  return { id: server.id, nickname: server.nickname, state, reason: failure, availableSpace, lastContactMs };
+function describeServer(status: TrackedStatus, requests: number | undefined): ServerStatus {
+  const { server, state, failure, availableSpace, lastContactMs } = status;
+  return { id: server.id, nickname: server.nickname, state, reason: failure, availableSpace, lastContactMs, requests };
 }
