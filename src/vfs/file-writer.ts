@@ -14,6 +14,8 @@ export async function writeFile(
   offset: number | undefined,
   data: Uint8Array,
 ): Promise<void> {
+  // there is no record of nothing, and it does not extend the file
+  if (data.length === 0) return;
   const content = inode.content!;
   while (content.blocked !== undefined) await content.blocked;
   const start = offset ?? content.sizeBytes;
