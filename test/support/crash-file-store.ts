@@ -85,9 +85,8 @@ export class CrashFileStore implements FileStore {
 
   async list(path: string): Promise<string[]> {
     this.#checkAlive();
-    return [...this.#names.keys()]
-      .filter((name) => name.startsWith(`${path}/`))
-      .map((name) => name.slice(path.length + 1));
+    const below = [...this.#names.keys()].filter((name) => name.startsWith(`${path}/`));
+    return [...new Set(below.map((name) => name.slice(path.length + 1).split('/', 1)[0] as string))];
   }
 
   async makeDirectory(): Promise<void> {
@@ -114,8 +113,9 @@ export class CrashFileStore implements FileStore {
     throw failure('unsupported', 'removeDirectory', '');
   }
 
-  async removeTree(): Promise<void> {
-    throw failure('unsupported', 'removeTree', '');
+  async removeTree(path: string): Promise<void> {
+    this.#checkAlive();
+    for (const name of this.paths()) if (name.startsWith(`${path}/`)) await this.remove(name);
   }
 
   async syncDirectory(path: string): Promise<void> {
@@ -130,7 +130,9 @@ export class CrashFileStore implements FileStore {
 
   async stat(path: string): Promise<FileStat | undefined> {
     const contents = this.#names.get(path);
-    return contents === undefined ? undefined : { sizeBytes: contents.size, modifiedMs: 0, isDirectory: false };
+    if (contents !== undefined) return { sizeBytes: contents.size, modifiedMs: 0, isDirectory: false };
+    const isDirectory = this.paths().some((name) => name.startsWith(`${path}/`));
+    return isDirectory ? { sizeBytes: 0, modifiedMs: 0, isDirectory } : undefined;
   }
 
   async space(): Promise<{ freeBytes: number; totalBytes: number }> {
