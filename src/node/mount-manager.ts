@@ -1,6 +1,7 @@
 /** The mounts of a running node. */
 import { realpath } from 'node:fs/promises';
 import type { FuseMount } from '../../mount/fuse-mount.js';
+import { mountFuseNative } from '../../mount/fuse-native-driver.js';
 import { type FuseMountOptions, mountFuse } from '../../mount/mount.js';
 import { describeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Logger } from '../platform/logger.js';
@@ -29,12 +30,12 @@ export class MountManager {
   }
 
   async mount(request: MountRequest): Promise<MountStatus> {
-    const { restrictions, fuse } = parseMountOptions(request.options);
+    const { restrictions, fuse, driver } = parseMountOptions(request.options);
     const vfs = restrictVfs(this.#view(), restrictions);
     const root = await findDirectory(vfs, request);
     vfs.remember(root.inode);
     try {
-      const mount = await mountFuse(vfs, root.inode, request.mountpoint, { ...fuse, log: this.#log });
+      const mount = await drivers[driver](vfs, root.inode, request.mountpoint, { ...fuse, log: this.#log });
       const status = { mountpoint: mount.mountpoint, options: request.options };
       this.#mounts.set(mount.mountpoint, { mount, status });
       void this.#untilClosed(vfs, root, mount);
@@ -94,14 +95,27 @@ async function realPathOf(path: string): Promise<string> {
   }
 }
 
+/** The kernel protocol spoken here; and libfuse 2 for systems where that cannot be done, with the limits that its file names. */
+const drivers = { kernel: mountFuse, 'fuse-native': mountFuseNative } as const;
+
 interface ParsedOptions {
   readonly restrictions: Restrictions;
   readonly fuse: Omit<FuseMountOptions, 'log'>;
+  readonly driver: keyof typeof drivers;
 }
 
 /** Kind `invalid` for an option that means nothing here. */
 export function parseMountOptions(options: readonly string[]): ParsedOptions {
-  const known = new Set(['ro', 'rw', 'fsync=grid', 'fsync=journal', 'allow_other', 'nonempty', 'writeback']);
+  const known = new Set([
+    'ro',
+    'rw',
+    'fsync=grid',
+    'fsync=journal',
+    'allow_other',
+    'nonempty',
+    'writeback',
+    'driver=fuse-native',
+  ]);
   const unknown = options.find((option) => !known.has(option));
   if (unknown !== undefined) {
     throw new TahoeError(`unknown mount option ${unknown}: this mount knows ${[...known].join(', ')}`, {
@@ -112,6 +126,7 @@ export function parseMountOptions(options: readonly string[]): ParsedOptions {
   }
   const has = (option: string) => options.includes(option);
   return {
+    driver: has('driver=fuse-native') ? 'fuse-native' : 'kernel',
     restrictions: { readOnly: has('ro'), fsyncToJournal: has('fsync=journal') },
     fuse: {
       nonempty: has('nonempty'),

@@ -12,6 +12,7 @@ export function addMountCommands(program: Command): void {
     .usage('[CAP | ALIAS: | ALIAS:path] MOUNTPOINT [-o options]')
     .description('show a directory of the grid as a folder of this computer (default: the alias tahoe:)')
     .option('-o <options>', 'mount options, separated by commas: ro, fsync=journal, allow_other, ...', collect, [])
+    .option('--driver <name>', 'how the kernel is spoken to: kernel (default), or fuse-native (libfuse 2, slower)')
     .action(action(mount));
   program
     .command('unmount <mountpoint>')
@@ -21,12 +22,18 @@ export function addMountCommands(program: Command): void {
     .action(action(unmount));
 }
 
-async function mount(context: CliContext, args: readonly string[], options: { readonly o: readonly string[] }) {
+interface MountOptions {
+  readonly o: readonly string[];
+  readonly driver?: string;
+}
+
+async function mount(context: CliContext, args: readonly string[], { o, driver = 'kernel' }: MountOptions) {
   if (args.length > 2) throw usageError('mount takes what to mount (or nothing) and one mount point');
   return withNode(context, async (session) => {
     const { cap, path } = session.resolve(args.length === 2 ? args[0]! : `${DEFAULT_ALIAS}:`);
     const mountpoint = resolvePath(args.at(-1)!);
-    const body = JSON.stringify({ cap, path, mountpoint, options: options.o });
+    const chosen = driver === 'kernel' ? [] : [`driver=${driver}`];
+    const body = JSON.stringify({ cap, path, mountpoint, options: [...o, ...chosen] });
     await session.node.json('POST', 'private/mounts', { authorized: true, body });
     session.terminal.note(`mounted on ${mountpoint}. Take it away with: tahoe unmount ${mountpoint}`);
     return EXIT_OK;
