@@ -207,6 +207,8 @@ export class Ledger {
 
   /** From now on changes are written, not read. */
   finishReplay(): void {
+    // a content is dropped without a record when its last name and handle are gone: its bytes may not be there any more
+    for (const inode of [...this.#tree.dirtyFiles]) if (inode.place === undefined) this.dropContent(inode);
     this.#isReplaying = false;
   }
 
@@ -377,9 +379,13 @@ export class Ledger {
   }
 
   #beginContent(inode: Inode): void {
+    const { place } = inode;
+    const isClean = place !== undefined && !place.directory.dirty.has(place.name);
+    if (isClean && !place.directory.journaled) this.describeDirectory(place.directory);
     this.#append(kinds.content, {
       i: inode.number,
       base: serializeCap(inode.content!.base),
+      at: isClean ? { d: place.directory.inode.number, n: place.name } : null,
     } satisfies records.ContentRecord);
   }
 
@@ -496,7 +502,7 @@ export class Ledger {
     }
   }
 
-  #replayContent({ i, base }: records.ContentRecord): void {
+  #replayContent({ i, base, at }: records.ContentRecord): void {
     const inode = this.#tree.inode(i);
     this.dropContent(inode);
     const cap = parseKnownCap(base) as ChkReadCap | LitCap;
@@ -504,6 +510,7 @@ export class Ledger {
     else inode.content.base = cap;
     inode.content!.hasUnsnapshotted = false;
     inode.content!.generation = 0;
+    if (at !== null) this.#tree.placeClean(inode, this.#tree.directory(at.d), at.n);
   }
 
   #replayNames({ t, c }: records.NamesRecord): void {
@@ -536,9 +543,7 @@ export class Ledger {
     directory.proven = record.proven === null ? undefined : parseVersion(record.proven);
     const parent = record.parent === null ? undefined : this.#tree.inodes.get(record.parent.d)?.directory;
     if (parent !== undefined && inode.place === undefined) {
-      inode.place = { directory: parent, name: record.parent!.n };
-      inode.provenPlace ??= inode.place;
-      if (!parent.dirty.has(record.parent!.n)) parent.clean.set(record.parent!.n, inode);
+      this.#tree.placeClean(inode, parent, record.parent!.n);
     }
     this.#tree.notePending(directory);
   }

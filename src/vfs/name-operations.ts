@@ -114,7 +114,7 @@ export class NameOperations {
     const directory = await this.writeable(parent);
     const inode = this.#present(directory, name);
     this.#commit([this.#change(directory, entryKey(name), undefined)]);
-    if (inode.directory !== undefined) this.#core.ledger.discardDirectory(inode.directory);
+    this.#discard(inode.directory);
     this.#unlinked(inode);
     return inode;
   }
@@ -161,10 +161,18 @@ export class NameOperations {
     const inode = this.#inodeForCap(cap);
     this.#commit([this.#change(directory, entryKey(name), inode)]);
     if (standing !== undefined && standing !== inode) {
-      if (standing.directory !== undefined) this.#core.ledger.discardDirectory(standing.directory);
+      this.#discard(standing.directory);
       this.#unlinked(standing);
     }
     return inode;
+  }
+
+  /** A directory lost its name with everything that is in it. */
+  #discard(directory: Directory | undefined): void {
+    if (directory === undefined) return;
+    const { ledger, tree } = this.#core;
+    ledger.discardDirectory(directory);
+    for (const inode of [...tree.dirtyFiles]) if (inode.place === undefined) this.#unlinked(inode);
   }
 
   /** The attributes of an inode were changed: its name has to be published again. */

@@ -55,6 +55,8 @@ export interface InodeRecord {
 export interface ContentRecord {
   readonly i: number;
   readonly base: string;
+  /** Directory and name where it stands on the grid, if nothing but its content changes. */
+  readonly at: { readonly d: number; readonly n: string } | null;
 }
 
 export interface TruncateRecord {

@@ -191,7 +191,6 @@ export class SyncOperations implements HandleOwner {
   /** After replay: uploads and publishes go on; what no name leads to is dropped. */
   async resume(): Promise<void> {
     const { tree, platform } = this.#core;
-    for (const inode of [...tree.dirtyFiles]) if (inode.place === undefined) this.#writeBack.dropFile(inode);
     setAsideOpenFiles(this.#core, () => this.#namespace.newNumber());
     const files = tree.dirtyFiles.size;
     if (files + tree.pending.size > 0)

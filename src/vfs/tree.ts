@@ -169,6 +169,14 @@ export class Tree {
     this.notePending(directory);
   }
 
+  /** Replay: where an inode stood on the grid when the journal first spoke of it. */
+  placeClean(inode: Inode, directory: Directory, name: string): void {
+    if (inode.place !== undefined || directory.dirty.has(name)) return;
+    inode.place = { directory, name };
+    inode.provenPlace ??= inode.place;
+    directory.clean.set(name, inode);
+  }
+
   /** What this node did to the name is given up: the view has what the grid has. */
   dropName(directory: Directory, name: string): void {
     const displaced = directory.dirty.get(name)?.displaced;

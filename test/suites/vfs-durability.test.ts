@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { InodeNumber } from '../../src/vfs/vfs.js';
 import {
   bytes,
   closeHandle,
@@ -11,6 +12,7 @@ import {
   put,
   readWrite,
   seenByAnother,
+  type TestNode,
   text,
   textAt,
 } from '../support/vfs-grid.js';
@@ -237,4 +239,104 @@ test('changes over a file on the grid keep what they do not touch', async (t) =>
   const other = await grid.node();
   const there = (await other.vfs.openRoot(rootCap)).inode;
   t.is(await textAt(other.vfs, there, 'file'), text(expected));
+});
+
+test('what was written without a close survives kill -9 beside the file, which is what it was', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const inode = await put(node.vfs, root, 'file', 'on the grid');
+  const closed = await put(node.vfs, root, 'closed', 'closed');
+  await drained(node);
+  grid.plan(() => 'fail');
+  const handle = await node.vfs.open(inode, readWrite);
+  await handle.write(0, bytes('OPEN'));
+  const again = await node.vfs.open(closed, readWrite);
+  await again.write(0, bytes('CLOSED'));
+  await again.flush();
+  await again.write(6, bytes(' and open'));
+  const { handle: created } = await node.vfs.create(root, 'new', newNode, readWrite);
+  await created.write(0, bytes('never closed'));
+  for (const how of ['kill', 'kill'] as const) await node.killAndStart(how);
+  grid.plan();
+  await node.vfs.openRoot(rootCap);
+  await drained(node);
+  const tree = Object.entries(await seenByAnother(grid, rootCap)).map(
+    ([path, content]) => `${path.replace(/-\d+T\d+Z/, '')}: ${content}`,
+  );
+  t.deepEqual(tree, [
+    '/closed: file CLOSED',
+    '/closed.recovered: file CLOSED and open',
+    '/file: file on the grid',
+    '/file.recovered: file OPENhe grid',
+    '/new.recovered: file never closed',
+  ]);
+});
+
+test('a file that was synced, written on and not closed is beside itself after kill -9, also after a checkpoint', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const { handle } = await node.vfs.create(root, 'file', newNode, readWrite);
+  await handle.write(0, bytes('synced'));
+  await handle.fsync();
+  await handle.write(6, bytes(' and more'));
+  await drainOthers(node, root);
+  await node.killAndStart();
+  await node.killAndStart();
+  await node.vfs.openRoot(rootCap);
+  await drained(node);
+  const tree = await seenByAnother(grid, rootCap);
+  t.is(tree['/file'], 'file synced');
+  t.is(Object.keys(tree).length, 2);
+  t.is(Object.values(tree)[1], 'file synced and more');
+});
+
+/** Enough work that the journal is checkpointed and old segments are used again. */
+async function drainOthers(node: TestNode, root: InodeNumber): Promise<void> {
+  for (let round = 0; round < 6; round++) {
+    for (let i = 0; i < 4; i++) await put(node.vfs, root, `work${i}`, new Uint8Array(60_000).fill(round));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  for (let i = 0; i < 4; i++) await node.vfs.unlink(root, `work${i}`);
+}
+
+test('a file removed after a checkpoint leaves a journal that can be replayed', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  grid.plan((method) => (method === 'allocateShares' ? 'fail' : undefined));
+  await put(node.vfs, root, 'removed', new Uint8Array(250_000).fill(1));
+  const { handle } = await node.vfs.create(root, 'orphan', newNode, readWrite);
+  await handle.write(0, new Uint8Array(250_000).fill(2));
+  await node.vfs.unlink(root, 'orphan');
+  await node.restart();
+  await node.vfs.openRoot(rootCap);
+  const { handle: orphan } = await node.vfs.create(root, 'orphan', newNode, readWrite);
+  await orphan.write(0, new Uint8Array(250_000).fill(2));
+  await node.vfs.unlink(root, 'orphan');
+  await drainOthers(node, root);
+  await node.vfs.unlink(root, 'removed');
+  await orphan.release();
+  await drainOthers(node, root);
+  await node.killAndStart();
+  await node.vfs.openRoot(rootCap);
+  grid.plan();
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), {});
+});
+
+test('a journal whose work is done is small again, and inodes that nobody holds are forgotten', async (t) => {
+  const { node, root } = await oneNode(t);
+  const before = node.vfs.status().journalBytes;
+  for (let round = 0; round < 5; round++) {
+    for (let i = 0; i < 10; i++) await put(node.vfs, root, `f${i}`, new Uint8Array(60_000).fill(round));
+    await drained(node);
+  }
+  const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;
+  for (let i = 0; i < 5; i++) await put(node.vfs, d, `g${i}`, new Uint8Array(60_000));
+  await node.vfs.detach(root, 'd');
+  for (let i = 0; i < 10; i++) await node.vfs.unlink(root, `f${i}`);
+  await drained(node);
+  await put(node.vfs, root, 'last', 'x');
+  await drained(node);
+  await node.restart();
+  await drained(node);
+  const { journalBytes, filesPending, bytesPending, directoriesPending } = node.vfs.status();
+  t.deepEqual([filesPending, bytesPending, directoriesPending], [0, 0, 0]);
+  t.true(journalBytes <= before + 8 * 2 ** 18, `${before} to ${journalBytes}`);
 });

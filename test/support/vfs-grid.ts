@@ -373,5 +373,15 @@ export async function eventually(condition: () => boolean | Promise<boolean>, li
 }
 
 export async function drained(node: TestNode): Promise<void> {
-  await node.vfs.drain({ signal: AbortSignal.timeout(20_000) });
+  const { vfs } = node;
+  const limit = new AbortController();
+  const timer = setTimeout(() => {
+    const last = node.lines.slice(-5).join('\n');
+    limit.abort(new Error(`not everything has arrived: ${JSON.stringify(vfs.status())}\n${last}`));
+  }, 15_000);
+  try {
+    await vfs.drain({ signal: limit.signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }
