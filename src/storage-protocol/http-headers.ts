@@ -67,7 +67,7 @@ export function parseContentRange(value: string): ByteRange | undefined {
 
 /** Whether an Accept header value has application/cbor as its best match; absent is yes. Storage-http spec 8.3. */
 export function acceptsCbor(accept: string | undefined): boolean {
-  if (accept === undefined) return true;
+  if (accept === undefined || accept === CBOR_TYPE) return true;
   let best = { type: '', quality: 0 };
   for (const part of accept.split(',')) {
     const [type = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
