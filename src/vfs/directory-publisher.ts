@@ -207,11 +207,11 @@ export class DirectoryPublisher {
     if (child.directory !== undefined) return child.directory.isBorn;
     const { content } = child;
     if (content === undefined) return true;
-    const isWanted = this.#wanted.has(child);
     const { overlay, uploaded, writers, generation } = content;
-    if (overlay !== undefined) return uploaded !== undefined && (isWanted || uploaded.generation === generation);
+    // an older one must not be published as if it were what the name was changed for
+    if (overlay !== undefined) return uploaded?.generation === generation;
     const isNew = child.provenPlace === undefined && generation === 0;
-    if (!isNew || writers === 0 || isWanted) return true;
+    if (!isNew || writers === 0 || this.#wanted.has(child)) return true;
     return this.#core.platform.clock.monotonicMs() - sinceMs > this.#core.settings.openFileMs;
   }
 

@@ -410,8 +410,10 @@ export class Ledger {
   #startOverlay(inode: Inode): void {
     const content = inode.content!;
     content.overlay = new Overlay(this.#log, content.sizeBytes);
+    const isOnGrid = content.generation > 0 || inode.provenPlace !== undefined;
     content.generation = 0;
-    content.uploaded = undefined;
+    // until the next snapshot the base is the newest content that may be published
+    content.uploaded = isOnGrid ? { generation: 0, cap: content.base } : undefined;
     content.failure = undefined;
     content.dirtySinceMs = this.#clock.monotonicMs();
     this.#tree.dirtyFiles.add(inode);

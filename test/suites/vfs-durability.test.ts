@@ -45,6 +45,20 @@ test('two fsyncs of one open file at the same time both end', async (t) => {
   await other.release();
 });
 
+test('a second fsync of an open file is true for what was written between the two', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { publishAfterQuietMs: 1, publishAfterMs: 2 } });
+  const { handle } = await node.vfs.create(root, 'file', newNode, readWrite);
+  await handle.write(0, bytes('1'.repeat(100)));
+  grid.plan((method) => (method === 'allocateShares' ? { delayMs: 60 } : undefined));
+  const first = handle.fsync();
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await handle.write(100, bytes('2'.repeat(100)));
+  await first;
+  await handle.fsync();
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/file': `file ${'1'.repeat(100)}${'2'.repeat(100)}` });
+  await handle.release();
+});
+
 test('fsync of a directory brings names whose files are still open', async (t) => {
   const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 500 } });
   const { handle } = await node.vfs.create(root, 'log', newNode, readWrite);
@@ -66,20 +80,24 @@ test('the rename of a file that is open for writing reaches the grid before it i
   await handle.release();
 });
 
-test('a file that is written for ever is on the grid as of its last close after the longest wait', async (t) => {
-  const { grid, node, root, rootCap } = await oneNode(t, { settings: { openFileMs: 100 } });
-  const { handle } = await node.vfs.create(root, 'log', newNode, readWrite);
-  await handle.write(0, bytes('one'));
-  await handle.flush();
-  await handle.write(3, bytes(' two'));
-  const other = await grid.node({ settings: { freshnessMs: 0 } });
-  const there = (await other.vfs.openRoot(rootCap)).inode;
-  await eventually(async () => (await listing(other.vfs, there)).length === 1);
-  t.is(await textAt(other.vfs, there, 'log'), 'one');
-  await handle.release();
-  await drained(node);
-  t.deepEqual(await seenByAnother(grid, rootCap), { '/log': 'file one two' });
-});
+for (const when of ['uploading', 'uploaded']) {
+  test(`a file that is written on for ever when it was ${when} is on the grid as of its last close`, async (t) => {
+    const { grid, node, root, rootCap } = await oneNode(t, { settings: { openFileMs: 100, publishAfterQuietMs: 100 } });
+    const { handle } = await node.vfs.create(root, 'log', newNode, readWrite);
+    await handle.write(0, bytes('one'));
+    await handle.flush();
+    await (when === 'uploading' ? handle.write(3, bytes(' two')) : undefined);
+    await eventually(() => node.vfs.status().uploads === 1);
+    await handle.write(3, bytes(' two'));
+    const other = await grid.node({ settings: { freshnessMs: 0 } });
+    const there = (await other.vfs.openRoot(rootCap)).inode;
+    await eventually(async () => (await listing(other.vfs, there)).length === 1);
+    t.is(await textAt(other.vfs, there, 'log'), 'one');
+    await handle.release();
+    await drained(node);
+    t.deepEqual(await seenByAnother(grid, rootCap), { '/log': 'file one two' });
+  });
+}
 
 test('what close acknowledged survives kill -9 and arrives', async (t) => {
   const { grid, node, root, rootCap } = await oneNode(t);
