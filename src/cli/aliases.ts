@@ -1,4 +1,5 @@
 /** `private/aliases` and the texts that name things on the grid: `alias:path`, `CAP`, `CAP/path`, `CAP:./path` (CLI spec 10). */
+import { parseCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { NodeDirectory } from '../node/node-directory.js';
 
@@ -44,13 +45,13 @@ export function isGridPath(text: string): boolean {
   return isCap(text) || aliasOf(text) !== undefined;
 }
 
-/** Kind `not-found` for an alias that nobody defined. Without alias: the default one. */
+/** Kinds `not-found` for an alias that nobody defined, `bad-cap`. Without alias: the default one. */
 export function parseGridPath(text: string, aliases: Aliases): GridPath {
   const trimmed = text.trim();
   if (isCap(trimmed)) {
     const slash = trimmed.indexOf('/');
     const [cap, rest] = slash < 0 ? [trimmed, ''] : [trimmed.slice(0, slash), trimmed.slice(slash + 1)];
-    return gridPath(cap.endsWith(':.') ? cap.slice(0, -2) : cap, rest);
+    return gridPath(checkedCap(cap.endsWith(':.') ? cap.slice(0, -2) : cap), rest);
   }
   const alias = aliasOf(trimmed);
   const name = alias ?? DEFAULT_ALIAS;
@@ -67,6 +68,19 @@ export function parseGridPath(text: string, aliases: Aliases): GridPath {
 function gridPath(cap: string, rest: string): GridPath {
   const path = rest.split('/').filter((name) => name !== '');
   return { cap, path, endsWithSlash: rest.endsWith('/') };
+}
+
+/** Capabilities of later versions pass: the node knows what it can do with them. */
+function checkedCap(text: string): string {
+  const cap = parseCap(text);
+  if (cap.type !== 'unknown' || cap.problem === undefined) return text;
+  throw new TahoeError(
+    `this is not a whole capability (${cap.problem}): has something of it been cut off or changed?`,
+    {
+      kind: 'bad-cap',
+      op: 'cli.cap',
+    },
+  );
 }
 
 function isCap(text: string): boolean {

@@ -76,7 +76,7 @@ function gridSource(
     kind: info.kind === 'dirnode' ? 'directory' : 'file',
     sizeBytes: info.sizeBytes ?? 0,
     immutableCap: info.kind === 'filenode' && !info.mutable ? capOf(info) : undefined,
-    read: async () => (await session.node.call('GET', objectPath(cap, path))).body,
+    read: async () => session.node.contents(await session.node.call('GET', objectPath(cap, path))),
     children: async () => {
       const { children } = await fetchInfo(session, { cap, path, endsWithSlash: false });
       return [...children].map(([child, described]) => gridSource(session, child, cap, [...path, child], described));

@@ -59,6 +59,20 @@ export class NodeClient {
     throw await errorOf(answer, method);
   }
 
+  /** The body of an answer to GET. Kind `unrecoverable` if the node breaks off in the middle of it. */
+  async *contents(answer: Dispatcher.ResponseData): AsyncGenerator<Uint8Array> {
+    try {
+      yield* answer.body;
+    } catch (cause) {
+      const log = this.directory.file('logs', 'tahoe.log');
+      throw new TahoeError(`the node broke off in the middle of the contents; the reason is in ${log}`, {
+        kind: 'unrecoverable',
+        op: 'cli.download',
+        cause,
+      });
+    }
+  }
+
   async text(method: Dispatcher.HttpMethod, path: string, options: CallBody = {}): Promise<string> {
     return (await (await this.call(method, path, options)).body.text()).trim();
   }

@@ -1,6 +1,6 @@
 /** What a handler answers, and how it goes over the wire. Handlers never touch the socket. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describeError, type TahoeError } from '../errors/tahoe-error.js';
+import type { TahoeError } from '../errors/tahoe-error.js';
 import { errorText, statusOf } from './error-table.js';
 
 export interface Reply {
@@ -47,30 +47,41 @@ export function errorReply(error: TahoeError): Reply {
   return plainReply(errorText(error), statusOf(error), { [ERROR_KIND_HEADER]: error.kind });
 }
 
-/** Sends the reply; resolves when it is with the kernel or the client is gone. */
+/**
+ * Sends the reply; resolves when it is with the kernel or the client is gone. Fails before anything was sent if the
+ * first part of the body cannot be had; a body that fails later is cut short, and nothing else is put into its place.
+ */
 export async function sendReply(request: IncomingMessage, response: ServerResponse, reply: Reply): Promise<void> {
   const body = typeof reply.body === 'string' ? new TextEncoder().encode(reply.body) : reply.body;
-  const length = body instanceof Uint8Array ? body.length : body.length;
+  const isStreamed = !(body instanceof Uint8Array) && request.method !== 'HEAD';
+  const parts = isStreamed ? body.chunks[Symbol.asyncIterator]() : undefined;
+  const first = await parts?.next();
   response.writeHead(reply.status, {
     ...COMMON_HEADERS,
     ...reply.headers,
-    ...(length === undefined ? {} : { 'Content-Length': String(length) }),
+    ...(body.length === undefined ? {} : { 'Content-Length': String(body.length) }),
   });
-  if (request.method === 'HEAD') response.end();
-  else if (body instanceof Uint8Array) response.end(body);
-  else await sendStream(response, body.chunks);
+  if (parts !== undefined && first !== undefined) await sendStream(response, parts, first);
+  else response.end(body instanceof Uint8Array && request.method !== 'HEAD' ? body : undefined);
 }
 
-async function sendStream(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+async function sendStream(
+  response: ServerResponse,
+  parts: AsyncIterator<Uint8Array>,
+  first: IteratorResult<Uint8Array>,
+): Promise<void> {
   try {
-    for await (const chunk of chunks) {
-      if (response.destroyed) return;
-      if (!response.write(chunk)) await drained(response);
+    for (let next = first; next.done !== true; next = await parts.next()) {
+      if (response.destroyed) {
+        await parts.return?.();
+        return;
+      }
+      if (!response.write(next.value)) await drained(response);
     }
     response.end();
   } catch (error) {
-    // The status line is gone: the client learns it from these words and from the missing bytes.
-    response.write(`problem during download\n${describeError(error)}\n`, () => response.destroy());
+    // The status line is gone: the client learns it from the missing bytes.
+    response.destroy();
     throw error;
   }
 }

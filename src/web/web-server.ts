@@ -48,8 +48,8 @@ async function serve(context: WebContext, message: IncomingMessage, response: Se
   try {
     await sendReply(message, response, await answer(context, message, abort.signal));
   } catch (error) {
-    // The reply had begun: its reader was told by sendReply.
     log.warn('a download ended early', { error: describeError(error) });
+    if (!response.headersSent) await sendReply(message, response, errorReply(asTahoeError(error, 'web.download')));
   }
   // What is left of a refused body goes by, so that the next request on this connection can be read.
   if (!message.complete) message.resume();

@@ -21,6 +21,8 @@ export class LiteralGrid implements Grid {
       sizeBytes: data?.length ?? (cap.type === 'chk' ? cap.sizeBytes : 0),
       read: async (offset: number, length: number) => {
         if (data !== undefined) return data.subarray(offset, offset + length);
+        // of a large file the beginning can be had
+        if (cap.type === 'chk' && cap.sizeBytes > 2 ** 20 && offset < 2 ** 20) return new Uint8Array(length);
         throw new TahoeError('found 2 of 3 shares', { kind: 'unrecoverable', op: 'immutable.read' });
       },
       close: () => {},

@@ -64,7 +64,7 @@ async function get(context: CliContext, remote: string, local: string | undefine
     const { cap, path } = session.resolve(remote);
     const answer = await node.call('GET', objectPath(cap, path));
     const total = Number(answer.headers['content-length'] ?? 0);
-    const parts = withProgress(terminal, path.at(-1) ?? 'file', answer.body, total);
+    const parts = withProgress(terminal, path.at(-1) ?? 'file', node.contents(answer), total);
     if (local === undefined || local === '-') {
       for await (const part of parts) await terminal.write(part);
     } else {

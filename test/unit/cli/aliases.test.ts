@@ -17,6 +17,9 @@ async function nodeDirectory(t: ExecutionContext): Promise<NodeDirectory> {
   return NodeDirectory.create(join(path, 'node'), '');
 }
 
+const chk = `URI:CHK:${'a'.repeat(26)}:${'a'.repeat(52)}:3:10:99`;
+const dir = `URI:DIR2:${'a'.repeat(26)}:${'a'.repeat(52)}`;
+
 const paths: readonly [string, string, readonly string[]][] = [
   ['', 'URI:DIR2:root', []],
   ['a/b', 'URI:DIR2:root', ['a', 'b']],
@@ -26,9 +29,10 @@ const paths: readonly [string, string, readonly string[]][] = [
   ['work:', 'URI:DIR2:work', []],
   ['work:a/b/', 'URI:DIR2:work', ['a', 'b']],
   [' work:x ', 'URI:DIR2:work', ['x']],
-  ['URI:CHK:k:u:3:10:99', 'URI:CHK:k:u:3:10:99', []],
-  ['URI:DIR2:k:f/a/b', 'URI:DIR2:k:f', ['a', 'b']],
-  ['URI:DIR2:k:f:./a', 'URI:DIR2:k:f', ['a']],
+  [chk, chk, []],
+  [`${dir}/a/b`, dir, ['a', 'b']],
+  [`${dir}:./a`, dir, ['a']],
+  ['URI:FUTURE:x/a', 'URI:FUTURE:x', ['a']],
 ];
 
 for (const [text, cap, path] of paths) {
@@ -41,6 +45,11 @@ test('an unknown alias is an error that says how to make it', (t) => {
   const error = t.throws(() => parseGridPath('nowhere:x', aliases));
   t.true(isTahoeError(error, 'not-found'));
   t.regex(error?.message ?? '', /Unknown alias 'nowhere'.*create-alias nowhere/);
+});
+
+test('a capability that was cut off is refused', (t) => {
+  const error = t.throws(() => parseGridPath(chk.slice(0, -20), aliases));
+  t.true(isTahoeError(error, 'bad-cap'));
 });
 
 test('for cp, only an alias or a capability names something on the grid', (t) => {

@@ -123,7 +123,6 @@ test('errors have the statuses and the names of the reference', async (t) => {
   const fixture = await start(t);
   await put(fixture, '/file', 'x');
   const { url, at } = fixture;
-  const chk = `URI:CHK:${'a'.repeat(26)}:${'a'.repeat(52)}:3:10:1000`;
   const rows: [Promise<Response>, number, RegExp][] = [
     [at('/a//b'), 400, /does not allow empty pathname components/],
     [at('/file?replace=maybe', { method: 'PUT', body: 'y' }), 400, /invalid replace= argument: maybe/],
@@ -146,23 +145,30 @@ test('errors have the statuses and the names of the reference', async (t) => {
     t.is(got, status, `${address}: ${body}`);
     t.regex(body, text, address);
   }
-  await t.throwsAsync(fetch(`${url}uri/${chk}`).then((answer) => answer.arrayBuffer()));
 });
 
-test('a download that fails half-way says so and is cut', async (t) => {
+test('a download that fails before its first byte is an error, and one that fails half-way is cut', async (t) => {
   const { url } = await start(t);
-  const chk = `URI:CHK:${'a'.repeat(26)}:${'a'.repeat(52)}:3:10:1000`;
-  const text = await new Promise<string>((resolve) => {
-    rawRequest(`${url}uri/${chk}`, (answer) => {
-      let received = '';
-      answer.on('data', (data) => {
-        received += String(data);
-      });
-      answer.on('error', () => resolve(received));
-      answer.on('end', () => resolve(`complete: ${received}`));
+  const chk = (size: number) => `${url}uri/URI:CHK:${'a'.repeat(26)}:${'a'.repeat(52)}:3:10:${size}`;
+  const refused = await fetch(chk(1000));
+  t.is(refused.status, 410);
+  t.is(refused.headers.get('X-Tahoe-Error-Kind'), 'unrecoverable');
+  t.regex(await refused.text(), /^NotEnoughSharesError: found 2 of 3 shares/);
+  const outcome = await new Promise<string>((resolve) => {
+    rawRequest(chk(3_000_000), (answer) => {
+      const parts: Buffer[] = [];
+      const finish = (how: string) => {
+        const received = Buffer.concat(parts);
+        resolve(
+          `${how} after ${received.length} of ${answer.headers['content-length']}, ${received.every((b) => b === 0)}`,
+        );
+      };
+      answer.on('data', (data: Buffer) => parts.push(data));
+      answer.on('error', () => finish('cut'));
+      answer.on('end', () => finish('complete'));
     }).end();
   });
-  t.regex(text, /^problem during download\nfound 2 of 3 shares/);
+  t.is(outcome, `cut after ${2 ** 20} of 3000000, true`);
 });
 
 test('rename and unlink change the directory once, and keep everything else', async (t) => {
