@@ -243,6 +243,8 @@ export class TestNode {
   /** As `kill -9` does: from now on it does nothing and nobody hears of it. */
   kill(how: 'kill' | 'power' = 'kill', fraction: () => number = () => 0): void {
     this.#process?.kill();
+    // servers give up uploads that nobody goes on with, later than a test can wait
+    for (const server of this.grid.servers) server.pending.clear();
     this.disk = this.disk.afterCrash(how, fraction);
     this.#forget();
   }

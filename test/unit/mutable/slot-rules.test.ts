@@ -1,0 +1,204 @@
+import test from 'ava';
+import type { ReadKey } from '../../../src/encoding/brands.js';
+import { type Assessment, assessSlot, type SlotMemory } from '../../../src/mutable/assess-slot.js';
+import { compareVersions, isBuiltOn, lineageIv, versionKey } from '../../../src/mutable/lineage.js';
+import {
+  answeredRegisters,
+  quorumsOf,
+  type SeenShare,
+  type SeenVersion,
+  type SlotMap,
+} from '../../../src/mutable/slot-map.js';
+import type { SdmfCheckstring, SdmfPrefix } from '../../../src/share-layout/sdmf-share.js';
+import { MemoryStorageServer } from '../../support/memory-storage-server.js';
+
+const readKey = new Uint8Array(16).fill(5) as ReadKey;
+const encoding = { sharesNeeded: 3, sharesHappy: 7, sharesTotal: 10 };
+const quorums = quorumsOf(encoding);
+let nonces = 0;
+
+/** A version of ours, built on `base`. */
+function version(sequenceNumber: number, name: number, base?: SdmfCheckstring): SdmfCheckstring {
+  const nonce = new Uint8Array(8);
+  new DataView(nonce.buffer).setUint32(0, ++nonces);
+  return { sequenceNumber, rootHash: new Uint8Array(32).fill(name), iv: lineageIv(readKey, nonce, base) };
+}
+
+/** What stands on server 0, 1, ...: `undefined` no answer, `null` no share, `damaged` a share that proves nothing. */
+type Held = SdmfCheckstring | undefined | null | 'damaged';
+
+function mapOf(held: readonly Held[]): SlotMap {
+  const asked = held.map((_, index) => new MemoryStorageServer(`s${index}`));
+  const answered = new Map<MemoryStorageServer, Map<number, SeenShare>>();
+  const silent = new Map<MemoryStorageServer, unknown>();
+  const versions = new Map<string, SeenVersion>();
+  held.forEach((each, shareNumber) => {
+    const server = asked[shareNumber]!;
+    if (each === undefined) {
+      silent.set(server, 'no answer');
+      return;
+    }
+    const shares = new Map<number, SeenShare>();
+    answered.set(server, shares);
+    if (each === null) return;
+    const key = each === 'damaged' ? undefined : versionKey(each);
+    const share: SeenShare = { server, shareNumber, head: new Uint8Array(0), version: key };
+    shares.set(shareNumber, share);
+    if (each === 'damaged' || key === undefined) return;
+    const prefix: SdmfPrefix = { ...each, sharesNeeded: 3, sharesTotal: 10, segmentSize: 3, dataLength: 3 };
+    const seen = versions.get(key) ?? { key, prefix, shares: new Map<number, SeenShare[]>() };
+    versions.set(key, seen);
+    seen.shares.set(shareNumber, [share]);
+  });
+  return { asked, answered, silent, versions, publicKey: undefined, takenAtMs: 0 };
+}
+
+function times(count: number, held: Held): Held[] {
+  return Array.from({ length: count }, () => held);
+}
+
+const nothing: SlotMemory = { proven: undefined, attempts: [] };
+
+function assess(held: readonly Held[], memory: SlotMemory = nothing): Assessment {
+  return assessSlot(mapOf(held), memory, quorums, readKey);
+}
+
+function baseOf(assessment: Assessment): { base: string; usable: number; highest: number } | string {
+  if (assessment.kind !== 'base') return assessment.kind;
+  return { base: assessment.key, usable: assessment.usable.length, highest: assessment.highestSequenceNumber };
+}
+
+test('quorums are those of the table in the blueprint', (t) => {
+  const rows: readonly (readonly [number, number, number, number, number, number])[] = [
+    // needed, happy, total, W, Rq, I
+    [3, 7, 10, 7, 7, 4],
+    [3, 3, 10, 6, 7, 5],
+    [3, 6, 10, 6, 7, 5],
+    [2, 2, 4, 3, 3, 2],
+    [2, 3, 4, 3, 3, 2],
+    [1, 1, 4, 3, 3, 2],
+    [1, 1, 3, 2, 2, 2],
+    [1, 1, 2, 2, 2, 1],
+    [2, 2, 2, 2, 2, 1],
+    [1, 1, 1, 1, 1, 1],
+    [3, 20, 10, 10, 10, 1],
+  ];
+  for (const [sharesNeeded, sharesHappy, sharesTotal, write, answers, overlap] of rows) {
+    const found = quorumsOf({ sharesNeeded, sharesHappy, sharesTotal });
+    t.deepEqual(
+      [found.write, found.answers, found.overlap],
+      [write, answers, overlap],
+      `${sharesNeeded}-of-${sharesTotal}`,
+    );
+    t.true(2 * write > sharesTotal && answers + write >= sharesTotal + sharesNeeded);
+  }
+});
+
+test('a version says what it was built on, and nothing else', (t) => {
+  const first = version(1, 1);
+  const second = version(2, 2, first);
+  const rival = version(1, 9);
+  t.true(isBuiltOn(readKey, second, first));
+  t.false(isBuiltOn(readKey, second, rival));
+  t.false(isBuiltOn(readKey, first, second));
+  t.false(isBuiltOn(readKey, version(3, 3, second), first));
+  t.false(isBuiltOn(new Uint8Array(16).fill(6) as ReadKey, second, first));
+  t.false(isBuiltOn(readKey, { ...second, iv: new Uint8Array(16) }, first));
+});
+
+test('versions are ordered by sequence number, then root hash', (t) => {
+  t.true(compareVersions(version(2, 1), version(1, 9)) > 0);
+  t.true(compareVersions(version(2, 1), version(2, 9)) < 0);
+  const same = version(3, 3);
+  t.is(compareVersions(same, { ...same, iv: new Uint8Array(16) }), 0);
+  t.not(versionKey(same), versionKey({ ...same, iv: new Uint8Array(16) }));
+});
+
+test('a server that holds nothing counts as one answer, a silent one as none', (t) => {
+  const v = version(1, 1);
+  t.is(answeredRegisters(mapOf([...times(4, v), ...times(2, null), ...times(4, undefined)]), 10), 6);
+  t.is(answeredRegisters(mapOf([...times(4, v), ...times(6, null)]), 10), 10);
+  t.is(answeredRegisters(mapOf([...times(2, v), ...times(1, null)]), 10), 10);
+});
+
+test('no share anywhere is absent; if a version was proven, or shares are damaged, it is rolled back', (t) => {
+  t.is(assess(times(10, null)).kind, 'absent');
+  t.is(assess(times(10, null), { proven: version(4, 1), attempts: [] }).kind, 'rolled-back');
+  t.is(assess([...times(9, null), 'damaged']).kind, 'rolled-back');
+});
+
+test('fewer answers than Rq are not enough, whatever they say', (t) => {
+  t.is(assess([...times(6, version(1, 1)), ...times(4, undefined)]).kind, 'unavailable');
+  t.is(assess([...times(7, version(1, 1)), ...times(3, undefined)]).kind, 'base');
+});
+
+test('one version on a quorum is the base and everything that holds it may be written', (t) => {
+  const v = version(5, 1);
+  t.deepEqual(baseOf(assess(times(10, v))), { base: versionKey(v), usable: 10, highest: 5 });
+  t.deepEqual(baseOf(assess([...times(8, v), 'damaged', null])), { base: versionKey(v), usable: 9, highest: 5 });
+});
+
+test('a newer version that was built on the old one contains it', (t) => {
+  const old = version(1, 1);
+  const next = version(2, 2, old);
+  t.deepEqual(baseOf(assess([...times(3, next), ...times(7, old)])), {
+    base: versionKey(next),
+    usable: 10,
+    highest: 2,
+  });
+});
+
+test('a half-publish of too few shares is no base and its servers are left alone', (t) => {
+  const old = version(1, 1);
+  const dead = version(2, 2, old);
+  t.deepEqual(baseOf(assess([...times(2, dead), ...times(8, old)])), { base: versionKey(old), usable: 8, highest: 2 });
+});
+
+test('an own attempt that landed on one server only can be built on, one that landed nowhere is nothing', (t) => {
+  const old = version(1, 1);
+  const own = version(2, 2, old);
+  const memory: SlotMemory = { proven: old, attempts: [{ version: own, lineage: [versionKey(old)] }] };
+  t.deepEqual(baseOf(assess([own, ...times(9, old)], memory)), { base: versionKey(own), usable: 10, highest: 2 });
+  t.deepEqual(baseOf(assess(times(10, old), memory)), { base: versionKey(old), usable: 10, highest: 2 });
+});
+
+test('two readable versions that do not contain each other are uncoordinated', (t) => {
+  const old = version(1, 1);
+  const [ours, theirs] = [version(2, 2, old), version(2, 3, old)];
+  t.is(assess([...times(5, ours), ...times(5, theirs)]).kind, 'uncoordinated');
+  t.is(assess([...times(5, ours), ...times(5, theirs)], { proven: old, attempts: [] }).kind, 'uncoordinated');
+  t.is(assess([...times(5, version(2, 8)), ...times(5, version(3, 9))]).kind, 'uncoordinated');
+});
+
+test('an old version that is known to be contained in the proven one is no fork', (t) => {
+  const ancient = version(1, 1);
+  const proven = version(9, 2, version(8, 3));
+  const found = assess([...times(7, proven), ...times(3, ancient)], { proven, attempts: [] });
+  t.deepEqual(baseOf(found), { base: versionKey(proven), usable: 10, highest: 9 });
+});
+
+test('what contains the proven version has all older registers in its family', (t) => {
+  const proven = version(5, 1);
+  const own = version(6, 2, proven);
+  const memory: SlotMemory = { proven, attempts: [{ version: own, lineage: [versionKey(proven)] }] };
+  // one share of the attempt, nothing else of the family but registers that were never brought up
+  const held = [own, ...times(2, proven), ...times(4, version(2, 7)), ...times(3, undefined)];
+  t.deepEqual(baseOf(assess(held, memory)), { base: versionKey(own), usable: 7, highest: 6 });
+});
+
+test('less than what was proven is rolled back, also if it is on all servers', (t) => {
+  t.is(assess(times(10, version(3, 1)), { proven: version(4, 2), attempts: [] }).kind, 'rolled-back');
+  t.is(assess(times(10, version(4, 1)), { proven: version(4, 2), attempts: [] }).kind, 'rolled-back');
+});
+
+test('no version on enough registers to meet every write quorum: wait', (t) => {
+  const held = [1, 2, 3, 4, 5].flatMap((name) => times(2, version(2, name)));
+  t.is(assess(held).kind, 'unavailable');
+});
+
+test('the new sequence number is above everything ever seen, unreadable versions and own attempts included', (t) => {
+  const old = version(1, 1);
+  const memory: SlotMemory = { proven: old, attempts: [{ version: version(7, 3, old), lineage: [versionKey(old)] }] };
+  t.like(baseOf(assess([version(5, 9), ...times(9, old)], memory)), { highest: 7 });
+  t.like(baseOf(assess([version(8, 9), ...times(9, old)], memory)), { highest: 8 });
+});
