@@ -9,7 +9,6 @@ import type { ServerId, TubId } from '../../src/encoding/brands.js';
 import type { UploadSource } from '../../src/immutable/immutable.js';
 import { GridUploader } from '../../src/immutable/uploader.js';
 import { NodeClock } from '../../src/node/node-clock.js';
-import { NodeEntropy } from '../../src/node/node-entropy.js';
 import { silentLogger } from '../../src/platform/logger.js';
 import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
 
@@ -81,7 +80,6 @@ const uploader = new GridUploader({
   servers: () => servers,
   clientLeaseSecret: new Uint8Array(32),
   clock: new NodeClock(),
-  entropy: new NodeEntropy(),
   log: silentLogger,
 });
 await measure(uploader, 5 * MEGABYTE, 2, 1);

@@ -8,6 +8,7 @@ import type {
   StorageIndex,
   TubId,
   UebHash,
+  UploadSecret,
   WriteEnabler,
   WriteKey,
 } from '../encoding/brands.js';
@@ -119,6 +120,14 @@ export function bucketLeaseSecrets(
     renew: taggedPairHash(tags.bucketRenewalTag, file.renewal, tubId) as LeaseRenewSecret,
     cancel: taggedPairHash(tags.bucketCancelTag, file.cancel, tubId) as LeaseCancelSecret,
   };
+}
+
+/**
+ * The secret of this client's upload of one file to one server. The same each time, so that after a crash the client can
+ * give up what it had begun: until then the server refuses the share to everybody (storage-http spec 10.2).
+ */
+export function uploadSecretOf(renewSecret: LeaseRenewSecret): UploadSecret {
+  return taggedHash(tags.uploadSecretTag, renewSecret, 20) as UploadSecret;
 }
 
 // directories

@@ -35,5 +35,8 @@ export const mutableContainerTag = 'allmydata_mutable_container_header';
 export const dirnodeChildKeyTag = 'allmydata_mutable_writekey_and_salt_to_dirnode_child_capkey_v1';
 export const dirnodeChildSaltTag = 'allmydata_dirnode_child_rwcap_to_salt_v1';
 
+// unfinished uploads of this implementation
+export const uploadSecretTag = 'tahoe-ts-upload-secret-v1';
+
 // backup database
 export const backupDirectoryTag = 'allmydata_backupdb_dirhash_v1';

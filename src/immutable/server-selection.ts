@@ -4,11 +4,10 @@
  * asked and a full placement is computed.
  */
 
+import { uploadSecretOf } from '../crypto/derivations.js';
 import type { ServerId, StorageIndex, UploadSecret } from '../encoding/brands.js';
-import { asUploadSecret } from '../encoding/checked-bytes.js';
 import { isTahoeError, type TahoeError } from '../errors/tahoe-error.js';
 import type { Clock } from '../platform/clock.js';
-import type { Entropy } from '../platform/entropy.js';
 import type { Allocation, LeaseSecrets, StorageServer } from '../storage-protocol/storage-server.js';
 import { boundedCall } from './bounded-call.js';
 import type { Encoding } from './immutable.js';
@@ -23,7 +22,6 @@ export interface SelectionRequest {
   readonly encoding: Encoding;
   readonly leasesFor: (server: StorageServer) => LeaseSecrets;
   readonly clock: Clock;
-  readonly entropy: Entropy;
   readonly queryTimeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -44,7 +42,6 @@ export interface Selection {
 }
 
 const ROUNDS = 8;
-const UPLOAD_SECRET_BYTES = 20;
 
 /** Kind `unhappy` if happiness cannot be reached; nothing stays allocated then. */
 export async function selectServers(request: SelectionRequest): Promise<Selection> {
@@ -118,34 +115,25 @@ class ServerSelector {
     return plan;
   }
 
-  /** One draw of randomness for a whole round: many small ones are dear. */
-  #uploadSecrets(count: number): UploadSecret[] {
-    const random = this.#request.entropy.bytes(UPLOAD_SECRET_BYTES * count);
-    return Array.from({ length: count }, (_, index) =>
-      asUploadSecret(random.slice(index * UPLOAD_SECRET_BYTES, (index + 1) * UPLOAD_SECRET_BYTES)),
-    );
-  }
-
   /** Asks for everything in the plan; true if each server simply accepted what it was asked and had nothing. */
   async #allocate(plan: ReadonlyMap<StorageServer, ReadonlySet<number>>): Promise<boolean> {
-    const secrets = this.#uploadSecrets(plan.size);
-    const outcomes = await Promise.all(
-      [...plan].map(([server, shares], index) => this.#allocateOn(server, shares, secrets[index]!)),
-    );
+    const outcomes = await Promise.all([...plan].map(([server, shares]) => this.#allocateOn(server, shares)));
     return outcomes.every((undisturbed) => undisturbed);
   }
 
-  async #allocateOn(
-    server: StorageServer,
-    shareNumbers: ReadonlySet<number>,
-    uploadSecret: UploadSecret,
-  ): Promise<boolean> {
+  async #allocateOn(server: StorageServer, shareNumbers: ReadonlySet<number>): Promise<boolean> {
     const { storageIndex, allocatedSize, leasesFor } = this.#request;
     const leases = leasesFor(server);
-    const allocation = await this.#query(server, (signal) =>
-      server.allocateShares({ storageIndex, shareNumbers, allocatedSize, uploadSecret, leases }, { signal }),
-    );
-    if (allocation === undefined) return false;
+    const uploadSecret = uploadSecretOf(leases.renew);
+    const ask = (wanted: ReadonlySet<number>) =>
+      this.#query(server, (signal) =>
+        server.allocateShares({ storageIndex, shareNumbers: wanted, allocatedSize, uploadSecret, leases }, { signal }),
+      );
+    const first = await ask(shareNumbers);
+    if (first === undefined) return false;
+    const reclaimed = await this.#reclaim(server, refusedOf(shareNumbers, first), uploadSecret);
+    const second = reclaimed.size > 0 ? await ask(reclaimed) : undefined;
+    const allocation = second === undefined ? first : merged(first, second);
     this.#renewed.add(server.id);
     this.#learnHeld(server, allocation.alreadyHave);
     const grants = this.#granted.get(server.id) ?? new Map<number, Grant>();
@@ -156,8 +144,32 @@ class ServerSelector {
     return this.#judge(server, shareNumbers, allocation);
   }
 
+  /** Gives up uploads that this client began before it was killed; those of others are not ours to end. */
+  async #reclaim(
+    server: StorageServer,
+    refused: readonly number[],
+    uploadSecret: UploadSecret,
+  ): Promise<ReadonlySet<number>> {
+    const { storageIndex, clock, queryTimeoutMs: timeoutMs, signal } = this.#request;
+    const reclaimed = new Set<number>();
+    const abort = async (shareNumber: number) => {
+      try {
+        await boundedCall({ clock, timeoutMs, op: 'immutable.upload', subject: server.nickname, signal }, (inner) =>
+          server.abortShare({ storageIndex, shareNumber, uploadSecret }, { signal: inner }),
+        );
+        reclaimed.add(shareNumber);
+      } catch (error) {
+        signal.throwIfAborted();
+        // nothing of ours is there: the share was refused for another reason
+        if (!isTahoeError(error)) throw error;
+      }
+    };
+    await Promise.all(refused.map(abort));
+    return reclaimed;
+  }
+
   #judge(server: StorageServer, asked: ReadonlySet<number>, { alreadyHave, allocated }: Allocation): boolean {
-    const refused = [...asked].some((share) => !alreadyHave.has(share) && !allocated.has(share));
+    const refused = refusedOf(asked, { alreadyHave, allocated }).length > 0;
     if (refused) this.#refused.add(server.id);
     return !refused && alreadyHave.size === 0;
   }
@@ -256,4 +268,15 @@ class ServerSelector {
       nicknameOf: (id) => candidates.find((server) => server.id === id)?.nickname ?? id,
     });
   }
+}
+
+function refusedOf(asked: ReadonlySet<number>, { alreadyHave, allocated }: Allocation): number[] {
+  return [...asked].filter((share) => !alreadyHave.has(share) && !allocated.has(share));
+}
+
+function merged(first: Allocation, second: Allocation): Allocation {
+  return {
+    alreadyHave: new Set([...first.alreadyHave, ...second.alreadyHave]),
+    allocated: new Set([...first.allocated, ...second.allocated]),
+  };
 }

@@ -14,7 +14,6 @@ import { encodeBase32 } from '../encoding/base32.js';
 import type { ServerId, StorageIndex } from '../encoding/brands.js';
 import { asChkKey } from '../encoding/checked-bytes.js';
 import type { Clock } from '../platform/clock.js';
-import type { Entropy } from '../platform/entropy.js';
 import type { Logger } from '../platform/logger.js';
 import { type ChkGeometry, uploadGeometry } from '../share-layout/chk-geometry.js';
 import { chkShareLayout, chkShareLength } from '../share-layout/chk-share.js';
@@ -36,7 +35,6 @@ export interface UploaderOptions {
   /** Bytes of `private/secret`. */
   readonly clientLeaseSecret: Uint8Array;
   readonly clock: Clock;
-  readonly entropy: Entropy;
   readonly log: Logger;
   /** Shared by all uploaders of a node; one is made if none is given. */
   readonly encodeService?: EncodeService | undefined;
@@ -181,7 +179,7 @@ export class GridUploader implements Uploader {
   }
 
   #select({ geometry, options, signal }: Upload, storageIndex: StorageIndex, candidates: readonly StorageServer[]) {
-    const { clock, entropy } = this.#options;
+    const { clock } = this.#options;
     const fileSecrets = fileLeaseSecrets(this.#leaseSecrets, storageIndex);
     return selectServers({
       candidates,
@@ -190,7 +188,6 @@ export class GridUploader implements Uploader {
       encoding: options.encoding,
       leasesFor: (server) => bucketLeaseSecrets(fileSecrets, server.tubId),
       clock,
-      entropy,
       queryTimeoutMs: this.#queryTimeoutMs,
       signal,
     });

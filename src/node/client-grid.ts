@@ -46,7 +46,7 @@ export async function openClientGrid(
   await keepAwake(tracker.start());
   const clientLeaseSecret = await directory.secret('secret', entropy);
   const usable = () => tracker.usable();
-  const uploader = new GridUploader({ servers: usable, clientLeaseSecret, clock, entropy, log });
+  const uploader = new GridUploader({ servers: usable, clientLeaseSecret, clock, log });
   stops.push(() => uploader.close());
   const segmentCache = new LRUCache<string, Uint8Array>({
     maxSize: SEGMENT_CACHE_BYTES,

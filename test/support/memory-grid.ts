@@ -5,7 +5,6 @@ import { GridDownloader } from '../../src/immutable/downloader.js';
 import type { Encoding, UploadSource } from '../../src/immutable/immutable.js';
 import type { DownloadTiming } from '../../src/immutable/share-set.js';
 import { GridUploader } from '../../src/immutable/uploader.js';
-import { NodeEntropy } from '../../src/node/node-entropy.js';
 import type { Clock } from '../../src/platform/clock.js';
 import { silentLogger } from '../../src/platform/logger.js';
 import { MemoryStorageServer } from './memory-storage-server.js';
@@ -55,7 +54,6 @@ export function createMemoryGrid(
     servers: () => servers,
     clientLeaseSecret: new Uint8Array(32).fill(7),
     clock: memoryGridClock,
-    entropy: new NodeEntropy(),
     log: silentLogger,
     queryTimeoutMs,
     writeTimeoutMs,

@@ -99,7 +99,8 @@ export class MemoryStorageServer implements StorageServer {
       const allocated = new Set<number>();
       for (const share of fault === 'refuse' ? [] : request.shareNumbers) {
         const open = pending.get(share);
-        if (held.has(share) || (open && !bytesEqual(open.uploadSecret, request.uploadSecret))) continue;
+        // whoever began it: storage-http spec 10.2
+        if (held.has(share) || open !== undefined) continue;
         const bytes = new Uint8Array(request.allocatedSize);
         pending.set(share, { bytes, uploadSecret: request.uploadSecret, written: 0 });
         allocated.add(share);

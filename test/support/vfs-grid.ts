@@ -190,7 +190,6 @@ export class TestNode {
       servers: () => servers,
       clientLeaseSecret,
       clock,
-      entropy,
       log,
       queryTimeoutMs: 300,
       writeTimeoutMs: 300,

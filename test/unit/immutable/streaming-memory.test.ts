@@ -1,6 +1,5 @@
 import test from 'ava';
 import { GridUploader } from '../../../src/immutable/uploader.js';
-import { NodeEntropy } from '../../../src/node/node-entropy.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { memoryGridClock, usualEncoding } from '../../support/memory-grid.js';
 import { MemoryStorageServer } from '../../support/memory-storage-server.js';
@@ -48,7 +47,6 @@ test('memory of an upload does not depend on the size of the file', async (t) =>
     servers: () => servers,
     clientLeaseSecret: new Uint8Array(32),
     clock: memoryGridClock,
-    entropy: new NodeEntropy(),
     log: silentLogger,
   });
   t.teardown(() => uploader.close());

@@ -3,8 +3,10 @@ import test from 'ava';
 import { serializeCap } from '../../../src/caps/cap.js';
 import { isTahoeError, TahoeError } from '../../../src/errors/tahoe-error.js';
 import type { UploadSource } from '../../../src/immutable/immutable.js';
+import { GridUploader } from '../../../src/immutable/uploader.js';
+import { silentLogger } from '../../../src/platform/logger.js';
 import { fillGolden, goldenPlaintext, loadGoldenFiles } from '../../support/golden-files.js';
-import { bytesSource, createMemoryGrid, usualEncoding } from '../../support/memory-grid.js';
+import { bytesSource, createMemoryGrid, memoryGridClock, usualEncoding } from '../../support/memory-grid.js';
 import type { MemoryStorageServer } from '../../support/memory-storage-server.js';
 
 const golden = loadGoldenFiles();
@@ -206,4 +208,50 @@ test('a server that never calls its share complete does not count', async (t) =>
   }
   const error = await t.throwsAsync(uploader.upload(bytesSource(goldenPlaintext(1000)), options));
   t.true(isTahoeError(error, 'unhappy'));
+});
+
+test('an upload that a killed client had begun is given up and made again by the same client', async (t) => {
+  const { servers, uploader } = createMemoryGrid(t);
+  const content = goldenPlaintext(300_000);
+  const stop = new AbortController();
+  let passes = 0;
+  const stuck: UploadSource = {
+    sizeBytes: content.length,
+    async read(offset, target) {
+      if (offset === 0) passes++;
+      // the second pass encrypts: by then the shares are allocated
+      if (passes > 1) await new Promise(() => {});
+      target.set(content.subarray(offset, offset + target.length));
+    },
+  };
+  const killed = uploader.upload(stuck, { ...options, signal: stop.signal });
+  killed.catch(() => undefined);
+  while (pendingCount(servers) < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+
+  const restarted = new GridUploader({
+    servers: () => servers,
+    clientLeaseSecret: new Uint8Array(32).fill(7),
+    clock: memoryGridClock,
+    log: silentLogger,
+  });
+  t.teardown(() => restarted.close());
+  const { placement } = await restarted.upload(bytesSource(content), options);
+  t.is(placement.size, 10);
+  t.is(pendingCount(servers), 0);
+
+  const stranger = new GridUploader({
+    servers: () => servers,
+    clientLeaseSecret: new Uint8Array(32).fill(8),
+    clock: memoryGridClock,
+    log: silentLogger,
+  });
+  t.teardown(() => stranger.close());
+  const other = goldenPlaintext(200_000);
+  passes = 0;
+  const again = uploader.upload({ ...stuck, sizeBytes: other.length }, { ...options, signal: stop.signal });
+  again.catch(() => undefined);
+  while (pendingCount(servers) < 10) await new Promise((resolve) => setTimeout(resolve, 5));
+  const error = await t.throwsAsync(stranger.upload(bytesSource(other), options));
+  t.true(isTahoeError(error, 'unhappy'));
+  t.is(pendingCount(servers), 10, 'what another client is uploading is left alone');
 });
