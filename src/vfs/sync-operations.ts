@@ -129,8 +129,9 @@ export class SyncOperations implements HandleOwner {
   #snapshotIfDirty(inode: Inode): void {
     const { content } = inode;
     if (!content?.hasUnsnapshotted || content.overlay === undefined) return;
-    this.#core.ledger.snapshot(inode);
+    // in this order: a crash between the two must not leave a content that no name will be published for
     this.#names.renewEntry(inode);
+    this.#core.ledger.snapshot(inode);
     this.#writeBack.noteSnapshot(inode);
   }
 

@@ -44,7 +44,7 @@ async function script(node: TestNode, rootCap: string, states: Tree[]): Promise<
 for (const how of ['kill', 'power'] as const) {
   test(`after a ${how} at any operation of the disk the journal gives a state that there was, and it arrives`, async (t) => {
     let isOver = false;
-    for (let crashAfter = 1; !isOver; crashAfter += how === 'kill' ? 9 : 11) {
+    for (let crashAfter = 1; !isOver; crashAfter += how === 'kill' ? 3 : 11) {
       const { grid, node, rootCap } = await oneNode(t);
       const states: Tree[] = [];
       const disk: CrashFileStore = node.disk;
