@@ -159,6 +159,7 @@ export class NameOperations {
       throw failure('exists', 'there was already a child by that name');
     }
     const inode = this.#inodeForCap(cap);
+    this.#checkNoLoop(inode.directory, directory);
     this.#commit([this.#change(directory, entryKey(name), inode)]);
     if (standing !== undefined && standing !== inode) {
       this.#discard(standing.directory);
@@ -219,11 +220,7 @@ export class NameOperations {
       if (source !== target) throw failure('invalid', 'entries of different directories cannot be exchanged');
       return;
     }
-    if (moved.directory !== undefined) {
-      for (let above: Directory | undefined = target; above !== undefined; above = above.inode.place?.directory) {
-        if (above === moved.directory) throw failure('invalid', 'a directory cannot be moved into itself');
-      }
-    }
+    this.#checkNoLoop(moved.directory, target);
     if (standing === undefined) return;
     if (moved.directory === undefined && standing.directory !== undefined)
       throw failure('is-a-directory', 'the new name is a directory');
@@ -231,6 +228,14 @@ export class NameOperations {
       throw failure('not-a-directory', 'the new name is not a directory');
     if (standing.directory !== undefined && !this.#namespace.isEmpty(standing.directory)) {
       throw failure('not-empty', 'the new name is a directory that is not empty');
+    }
+  }
+
+  /** A directory inside itself would be an endless path. */
+  #checkNoLoop(placed: Directory | undefined, target: Directory): void {
+    if (placed === undefined) return;
+    for (let above: Directory | undefined = target; above !== undefined; above = above.inode.place?.directory) {
+      if (above === placed) throw failure('invalid', 'a directory cannot be put into itself');
     }
   }
 

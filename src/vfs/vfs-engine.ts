@@ -329,6 +329,8 @@ class VfsEngine implements NodeVfs {
       return directory.cap === undefined || !directory.isBorn ? undefined : serializeCap(directory.cap);
     if (content !== undefined) return content.overlay === undefined ? serializeCap(content.base) : undefined;
     if (other === undefined) return undefined;
+    // with the prefix that says what it may be used for; in an entry the slot says it
+    if (other.type === 'unknown') return other.writeCap ?? other.readCap;
     const { writeCap, readCap } = childSlotsOf(other, { deepImmutable: false });
     return writeCap || readCap || undefined;
   }

@@ -60,7 +60,7 @@ test('a second fsync of an open file is true for what was written between the tw
 });
 
 test('fsync of a directory brings names whose files are still open', async (t) => {
-  const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 500 } });
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 1500 } });
   const { handle } = await node.vfs.create(root, 'log', newNode, readWrite);
   await handle.write(0, bytes('line'));
   await put(node.vfs, root, 'other', 'x');

@@ -18,14 +18,14 @@ import {
 const publishing: readonly Method[] = ['readTestWrite'];
 
 test('with no server answering close works, fsync says in bounded time why not, and all arrives later', async (t) => {
-  const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 300 } });
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 15000 } });
   grid.plan(() => 'fail');
   const { handle, attributes } = await node.vfs.create(root, 'file', newNode, readWrite);
   await handle.write(0, bytes('x'.repeat(200)));
   await handle.flush();
   const started = performance.now();
   const error = await t.throwsAsync<TahoeError>(handle.fsync());
-  t.true(performance.now() - started < 3000);
+  t.true(performance.now() - started < 8000);
   t.true(isTahoeError(error, 'timeout'));
   t.regex(error?.message ?? '', /servers|unreachable|refused|shares/);
   t.is((await node.vfs.state(attributes.inode)).state, 'local');
@@ -38,7 +38,7 @@ test('with no server answering close works, fsync says in bounded time why not, 
 });
 
 test('an fsync that failed does not succeed the next time merely because it was reported', async (t) => {
-  const { grid, node, root } = await oneNode(t, { settings: { stallMs: 150 } });
+  const { grid, node, root } = await oneNode(t, { settings: { stallMs: 1500 } });
   grid.plan((method) => (publishing.includes(method) ? 'fail' : undefined));
   const { handle } = await node.vfs.create(root, 'file', newNode, readWrite);
   await handle.write(0, bytes('x'));
@@ -121,7 +121,7 @@ test('servers that fail at random lose nothing', async (t) => {
 });
 
 test('servers that refuse uploads: the reason is in the status and everything stays', async (t) => {
-  const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 300 } });
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { stallMs: 15000 } });
   grid.plan((method) => (method === 'allocateShares' ? 'refuse' : undefined));
   const { handle } = await node.vfs.create(root, 'file', newNode, readWrite);
   await handle.write(0, bytes('z'.repeat(500)));

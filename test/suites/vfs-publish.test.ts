@@ -23,10 +23,15 @@ function move(vfs: Vfs, from: InodeNumber, oldName: string, to: InodeNumber, new
 
 /** Publishes of what `change` does, once everything has arrived. */
 async function publishesOf(node: TestNode, change: () => Promise<unknown>): Promise<number> {
-  await drained(node);
+  // a publish is counted when its proof is on disk, a moment after the last change has gone
+  const settled = async () => {
+    await drained(node);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  };
+  await settled();
   const before = node.vfs.status().publishes;
   await change();
-  await drained(node);
+  await settled();
   return node.vfs.status().publishes - before;
 }
 

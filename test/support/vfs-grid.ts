@@ -165,6 +165,7 @@ export class TestNode {
   #process: Process | undefined;
   #uploader: GridUploader | undefined;
   #vfs: NodeVfs | undefined;
+  #grid: GridClient | undefined;
 
   constructor(grid: VfsGrid, name: string, settings: Partial<VfsSettings>, disk = new CrashFileStore()) {
     this.grid = grid;
@@ -176,6 +177,12 @@ export class TestNode {
   get vfs(): NodeVfs {
     if (this.#vfs === undefined) throw new Error('the node does not run');
     return this.#vfs;
+  }
+
+  /** Mutable files and uploads without the file system. */
+  get platformGrid(): GridClient {
+    if (this.#grid === undefined) throw new Error('the node does not run');
+    return this.#grid;
   }
 
   async start(): Promise<void> {
@@ -218,6 +225,7 @@ export class TestNode {
       convergenceSecret: new Uint8Array(32).fill(3),
       servers: () => servers.map(({ id, nickname }) => ({ id, nickname, state: 'connected' })),
     });
+    this.#grid = grid;
     this.#vfs = await createVfs({
       platform,
       grid,

@@ -1,0 +1,126 @@
+import test, { type ExecutionContext } from 'ava';
+import { type PackedEntry, packDirectory, parseDirectory } from '../../src/dirnode/packing.js';
+import { bytesEqual } from '../../src/encoding/bytes.js';
+import { isTahoeError } from '../../src/errors/tahoe-error.js';
+import type { InodeNumber } from '../../src/vfs/vfs.js';
+import { readVector } from '../support/golden-vectors.js';
+import { drained, listing, newNode, oneNode, put, snapshotTree, type TestNode, textAt } from '../support/vfs-grid.js';
+
+/** A directory with the entries that the reference wrote, their write capabilities under the key of ours. */
+async function foreignDirectory(t: ExecutionContext<unknown>) {
+  const { node } = await oneNode(t);
+  const golden = parseDirectory(readVector('directories/dir-mixed.packed.bin'), { deepImmutable: false });
+  const table = packDirectory(golden.values());
+  const fileCap = await node.platformGrid.createMutable(table);
+  const rootCap = fileCap.replace('URI:SSK:', 'URI:DIR2:');
+  return { node, golden, fileCap, rootCap };
+}
+
+async function entriesOf(node: TestNode, fileCap: string): Promise<ReadonlyMap<string, PackedEntry>> {
+  return parseDirectory(await node.platformGrid.readMutable(fileCap), { deepImmutable: false });
+}
+
+test('entries that another program wrote are copied byte for byte when ours is added, changed and removed', async (t) => {
+  const { node, golden, fileCap, rootCap } = await foreignDirectory(t);
+  const root = (await node.vfs.openRoot(rootCap)).inode;
+  const compare = async (more: readonly string[]) => {
+    const now = await entriesOf(node, fileCap);
+    t.deepEqual([...now.keys()].sort(), [...golden.keys(), ...more].sort());
+    for (const [name, entry] of golden) t.true(bytesEqual(now.get(name)!.raw, entry.raw), name);
+  };
+  const before = node.vfs.status().publishes;
+  await put(node.vfs, root, 'ours', 'x');
+  await drained(node);
+  t.is(node.vfs.status().publishes, before + 1);
+  await compare(['ours']);
+  await node.vfs.rename({ parent: root, name: 'ours' }, { parent: root, name: 'renamed' }, 'replace');
+  await drained(node);
+  await compare(['renamed']);
+  await node.vfs.unlink(root, 'renamed');
+  await drained(node);
+  await compare([]);
+});
+
+test('renaming an entry of another program keeps its capability and its metadata', async (t) => {
+  const { node, golden, fileCap, rootCap } = await foreignDirectory(t);
+  const before = golden.get('chk.bin')!;
+  const root = (await node.vfs.openRoot(rootCap)).inode;
+  await node.vfs.rename({ parent: root, name: 'chk.bin' }, { parent: root, name: 'other' }, 'replace');
+  await drained(node);
+  const after = (await entriesOf(node, fileCap)).get('other')!;
+  t.is(after.readCap, before.readCap);
+  const metadata = JSON.parse(new TextDecoder().decode(after.metadataJson)) as Record<string, unknown>;
+  t.is(metadata.comment, 'ünïcode');
+  t.deepEqual(metadata.nested, { a: [1, 2, null, true] });
+});
+
+test('capabilities of the future are listed, renamed and kept whole', async (t) => {
+  const { node, root, rootCap } = await oneNode(t);
+  await node.vfs.linkCap(root, 'future', 'x-future-cap:rw', 'never').catch((error: unknown) => {
+    // a write capability of unknown kind has no read capability that could stand beside it
+    t.true(isTahoeError(error, 'bad-cap', 'unknown-cap'));
+  });
+  await node.vfs.linkCap(root, 'ro', 'ro.x-future-cap:abc', 'never');
+  await drained(node);
+  await node.killAndStart();
+  await node.vfs.openRoot(rootCap);
+  await node.vfs.rename({ parent: root, name: 'ro' }, { parent: root, name: 'moved' }, 'replace');
+  await drained(node);
+  const moved = await node.vfs.lookup(root, 'moved');
+  t.is(await node.vfs.capOf(moved.inode), 'ro.x-future-cap:abc');
+  await t.throwsAsync(node.vfs.open(moved.inode, { read: true, write: false }));
+});
+
+test('names are found in either normal form and shown as they were written, here and elsewhere', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  const [composed, decomposed] = ['Ä.txt', 'A\u0308.txt'];
+  await put(node.vfs, root, decomposed, 'x');
+  const check = async (vfs: TestNode['vfs'], parent: InodeNumber) => {
+    t.deepEqual(await listing(vfs, parent), [decomposed]);
+    t.is(await textAt(vfs, parent, composed), 'x');
+    t.is(await textAt(vfs, parent, decomposed), 'x');
+  };
+  await check(node.vfs, root);
+  t.true(isTahoeError(await t.throwsAsync(node.vfs.makeDirectory(root, composed, newNode)), 'exists'));
+  await drained(node);
+  await check(node.vfs, root);
+  await node.killAndStart();
+  await node.vfs.openRoot(rootCap);
+  await check(node.vfs, root);
+  const other = await grid.node();
+  await check(other.vfs, (await other.vfs.openRoot(rootCap)).inode);
+  await node.vfs.rename({ parent: root, name: composed }, { parent: root, name: composed }, 'replace');
+  await node.vfs.unlink(root, composed);
+  t.deepEqual(await listing(node.vfs, root), []);
+});
+
+test('a name of 255 bytes fits, one whose normal form is longer is refused as a whole', async (t) => {
+  const { node, root } = await oneNode(t);
+  await put(node.vfs, root, `${'ä'.repeat(127)}x`, '1');
+  // U+0958 is three bytes, and six in normal form C
+  const growing = '\u0958'.repeat(80);
+  t.true(isTahoeError(await t.throwsAsync(put(node.vfs, root, growing, '2')), 'name-too-long'));
+  await drained(node);
+  t.is((await listing(node.vfs, root)).length, 1);
+  t.true(isTahoeError(await t.throwsAsync(node.vfs.lookup(root, 'ä'.repeat(128))), 'name-too-long'));
+});
+
+test('an immutable directory is read and refuses changes', async (t) => {
+  const { node, root } = await oneNode(t);
+  const empty = await node.vfs.linkCap(root, 'empty', 'URI:DIR2-LIT:', 'never');
+  t.is(empty.kind, 'directory');
+  t.deepEqual(await listing(node.vfs, empty.inode), []);
+  t.true(isTahoeError(await t.throwsAsync(node.vfs.makeDirectory(empty.inode, 'x', newNode)), 'read-only'));
+  await drained(node);
+  t.deepEqual(await snapshotTree(node.vfs, root), { '/empty': 'directory' });
+});
+
+test('a directory that holds itself is an error and no endless loop', async (t) => {
+  const { node, root, rootCap } = await oneNode(t);
+  await put(node.vfs, root, 'file', 'x');
+  await drained(node);
+  const before = await listing(node.vfs, root);
+  await t.throwsAsync(node.vfs.linkCap(root, 'self', rootCap, 'never'));
+  t.deepEqual(await listing(node.vfs, root), before);
+  await drained(node);
+});
