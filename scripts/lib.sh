@@ -49,7 +49,7 @@ require_node() {
 prepare_checkout() {
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     say 'installing packages (npm ci)'
-    npm ci --no-progress --loglevel=error
+    npm ci --no-progress --no-update-notifier --loglevel=error
   fi
   say 'building'
   npm run --silent build
