@@ -25,11 +25,11 @@ test('with no server answering close works, fsync says in bounded time why not, 
   await handle.flush();
   const started = performance.now();
   const error = await t.throwsAsync<TahoeError>(handle.fsync());
-  t.true(performance.now() - started < 8000);
+  t.true(performance.now() - started < 30_000);
   t.true(isTahoeError(error, 'timeout'));
   t.regex(error?.message ?? '', /servers|unreachable|refused|shares/);
   t.is((await node.vfs.state(attributes.inode)).state, 'local');
-  t.true(node.vfs.status().filesPending === 1 && node.vfs.status().bytesPending === 200);
+  t.like(node.vfs.status(), { filesPending: 1, bytesPending: 200 });
   grid.plan();
   await handle.fsync();
   t.is((await node.vfs.state(attributes.inode)).state, 'grid');
