@@ -3,6 +3,7 @@ import ssh2 from 'ssh2';
 import { decodeUtf8, encodeUtf8 } from '../src/encoding/bytes.js';
 import { isTahoeError, TahoeError } from '../src/errors/tahoe-error.js';
 import type { FileStore } from '../src/platform/file-store.js';
+import { generateSshKeyPair } from './ssh-key-pair.js';
 
 export interface HostKey {
   /** Private key in OpenSSH or PEM format. Secret. */
@@ -21,10 +22,10 @@ export async function loadOrCreateHostKey(files: FileStore, path: string): Promi
   } catch (error) {
     if (!isTahoeError(error, 'not-found')) throw error;
   }
-  const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'tahoe sftp' });
-  await writeNew(files, `${path}.pub`, `${pair.public}\n`);
-  await writeNew(files, path, pair.private);
-  return parseHostKey(pair.private);
+  const { privateKey, publicKey } = generateSshKeyPair('tahoe sftp');
+  await writeNew(files, `${path}.pub`, `${publicKey}\n`);
+  await writeNew(files, path, privateKey);
+  return parseHostKey(privateKey);
 }
 
 /** Kind `invalid` for text that is not an unencrypted private key. */

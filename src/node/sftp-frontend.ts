@@ -2,11 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import ssh2 from 'ssh2';
 import { openAccountsFile } from '../../sftp/accounts.js';
 import { loadOrCreateHostKey } from '../../sftp/host-key.js';
 import { type OwnerNames, parseOwnerNames } from '../../sftp/long-name.js';
 import { type SftpServer, startSftpServer } from '../../sftp/server.js';
+import { generateSshKeyPair } from '../../sftp/ssh-key-pair.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Platform } from '../platform/platform.js';
 import type { Vfs } from '../vfs/vfs.js';
@@ -60,9 +60,9 @@ async function createAccounts(directory: NodeDirectory, name: string, rootCap: s
       { kind: 'invalid', op: 'sftp.start', subject: name },
     );
   }
-  const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment: '' });
-  const [type, key] = pair.public.split(' ');
-  await directory.write(USER_KEY, pair.private);
+  const { privateKey, publicKey } = generateSshKeyPair('');
+  const [type, key] = publicKey.split(' ');
+  await directory.write(USER_KEY, privateKey);
   await directory.write(name, `# username  keytype  base64key  rootcap\n${USER} ${type} ${key} ${rootCap}\n`);
 }
 

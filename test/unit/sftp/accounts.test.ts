@@ -2,9 +2,11 @@ import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import test from 'ava';
+import ssh2 from 'ssh2';
 import { openAccountsFile, parseAccounts } from '../../../sftp/accounts.js';
 import { loadOrCreateHostKey, parseHostKey } from '../../../sftp/host-key.js';
 import { longName, parseOwnerNames } from '../../../sftp/long-name.js';
+import { generateSshKeyPair } from '../../../sftp/ssh-key-pair.js';
 import { NodeFileStore } from '../../../src/node/node-file-store.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import type { Attributes, InodeNumber } from '../../../src/vfs/vfs.js';
@@ -98,4 +100,13 @@ test('the long name is a line of ls -l', (t) => {
   t.regex(old, /^drwxr-sr-t {4}2 root {5}1234 {11}99 Sep 1[34] {2}2020 n a m e$/);
   const recent = longName('x', { ...attributes, kind: 'file', mode: 0o4640 }, names, 1_600_000_100_000);
   t.regex(recent, /^-rwSr----- .* Sep 1[34] \d\d:\d\d x$/);
+});
+
+test('every generated key pair can be read again', (t) => {
+  for (let count = 0; count < 1000; count++) {
+    const { privateKey, publicKey } = generateSshKeyPair('a comment');
+    const key = ssh2.utils.parseKey(privateKey);
+    if (key instanceof Error) return t.fail(key.message);
+    if (count % 100 === 0) t.true(publicKey.includes(key.getPublicSSH().toString('base64')));
+  }
 });
