@@ -269,7 +269,8 @@ export class SyncOperations implements HandleOwner {
     const blocksFree = Math.floor(freeBytes / blockSizeBytes);
     return {
       blockSizeBytes,
-      blocks: Math.floor(UNKNOWN_SPACE_BYTES / blockSizeBytes),
+      // what is taken is not known: the whole is what is free
+      blocks: blocksFree,
       blocksFree,
       inodes: INODES,
       inodesFree: INODES - this.#core.tree.inodes.size,
