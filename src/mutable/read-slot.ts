@@ -2,6 +2,7 @@
 
 import { bytesEqual, toHex } from '../encoding/bytes.js';
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import { sleep } from '../platform/clock.js';
 import {
   parseSdmfCheckstring,
   type SdmfCheckstring,
@@ -9,6 +10,7 @@ import {
   serializeSdmfCheckstring,
 } from '../share-layout/sdmf-share.js';
 import { permuteServers } from '../storage-protocol/permutation.js';
+import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { assessSlot, type SlotMemory } from './assess-slot.js';
 import { compareVersions } from './lineage.js';
 import { askServer, mapSlot } from './map-slot.js';
@@ -23,6 +25,9 @@ export interface SlotContents {
   readonly map: SlotMap;
 }
 
+/** When the first servers have not all said that nothing has changed by then, the others are asked too. */
+const LATE_MS = 300;
+
 const noMemory: SlotMemory = { proven: undefined, attempts: [] };
 
 /**
@@ -35,7 +40,7 @@ export async function readSlot(context: SlotContext, keys: SlotKeys, quorums: Qu
     enough: (sofar) => bestByQuorum(sofar, keys, quorums) !== undefined,
   });
   let best = bestByQuorum(map, keys, quorums) ?? newestReadable(map);
-  if (best === undefined) {
+  if (best === undefined && context.servers().length > map.asked.length) {
     // shares may have been placed beyond the first servers of the list
     map = await mapSlot(context, keys, { serverCount: Number.POSITIVE_INFINITY });
     best = bestByQuorum(map, keys, quorums) ?? newestReadable(map);
@@ -62,31 +67,37 @@ export async function isCurrent(
   quorums: Quorums,
 ): Promise<boolean | 'unknown'> {
   const checkstring = serializeSdmfCheckstring(version);
-  const waiting = permuteServers(context.servers(), keys.storageIndex).slice(0, quorums.sharesTotal);
+  const asked = permuteServers(context.servers(), keys.storageIndex).slice(0, quorums.sharesTotal);
   const showing = new Set<number>();
+  const abort = new AbortController();
+  const { signal } = abort;
   let isReplaced = false;
-  const askNext = async (): Promise<void> => {
-    for (let server = waiting.shift(); server !== undefined; server = waiting.shift()) {
-      try {
-        const heads = await askServer(context, keys, server, { headLength: sdmfCheckstringLength });
-        for (const [shareNumber, head] of heads) {
-          if (bytesEqual(head, checkstring)) showing.add(shareNumber);
-          else if (!isOlder(head, version)) isReplaced = true;
-        }
-        if (heads.size > 0) return;
-      } catch (error) {
-        context.log.debug('a server was not asked for a version', {
-          server: server.nickname,
-          error: describeError(error),
-        });
+  const ask = async (server: StorageServer): Promise<void> => {
+    try {
+      const heads = await askServer(context, keys, server, { headLength: sdmfCheckstringLength, signal });
+      for (const [shareNumber, head] of heads) {
+        if (bytesEqual(head, checkstring)) showing.add(shareNumber);
+        else if (!isOlder(head, version)) isReplaced = true;
       }
+    } catch (error) {
+      if (signal.aborted) return;
+      context.log.debug('a server did not say its version', { server: server.nickname, error: describeError(error) });
     }
+    if (isReplaced || showing.size >= quorums.overlap) abort.abort();
   };
-  while (!isReplaced && showing.size < quorums.overlap && waiting.length > 0) {
-    await Promise.all(Array.from({ length: quorums.overlap - showing.size }, askNext));
-  }
+  const first = Promise.all(asked.slice(0, quorums.overlap).map(ask));
+  await Promise.race([first, sleep(context.clock, LATE_MS, signal).catch(() => first)]);
+  if (!signal.aborted)
+    await Promise.race([Promise.all([first, ...asked.slice(quorums.overlap).map(ask)]), aborted(signal)]);
+  abort.abort();
   if (isReplaced) return false;
   return showing.size >= quorums.overlap ? true : 'unknown';
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 /** True for a share that lags behind; false also for one that is damaged or of another kind. */

@@ -17,7 +17,7 @@ import { StopStack } from './running-node.js';
 import type { TahoeConfig } from './tahoe-config.js';
 
 const SEGMENT_CACHE_BYTES = 128 * 1024 * 1024;
-const SLOT_REQUEST_TIMEOUT_MS = 20_000;
+const SLOT_REQUEST_TIMEOUT_MS = 5_000;
 const AWAKE_INTERVAL_MS = 60_000;
 
 export interface ClientGrid {
