@@ -21,6 +21,7 @@ export interface Connection {
 export interface ConnectOptions {
   readonly fileSystemName: string;
   readonly allowOther: boolean;
+  readonly readOnly: boolean;
   readonly reader: DeviceReader | undefined;
   readonly log: Logger;
 }
@@ -29,6 +30,7 @@ export async function connectAsRoot(mountpoint: string, options: ConnectOptions)
   const fd = openFuseDevice();
   const names = ['fd=3', 'rootmode=40000', 'user_id=0', 'group_id=0', 'default_permissions', 'nosuid', 'nodev'];
   if (options.allowOther) names.push('allow_other');
+  if (options.readOnly) names.push('ro');
   const args = ['-i', '-t', 'fuse.tahoe', '-o', names.join(','), '--', options.fileSystemName, mountpoint];
   const result = await runCommand('mount', args, fd);
   if (result.status !== 0) {
@@ -44,7 +46,8 @@ export async function connectAsRoot(mountpoint: string, options: ConnectOptions)
 
 /** Resolves at the first message of the kernel, which shows that the mount stands. */
 export async function connectThroughFusermount(mountpoint: string, options: ConnectOptions): Promise<Connection> {
-  const names = ['rw', 'nosuid', 'nodev', 'default_permissions', 'subtype=tahoe', `fsname=${options.fileSystemName}`];
+  const access = options.readOnly ? 'ro' : 'rw';
+  const names = [access, 'nosuid', 'nodev', 'default_permissions', 'subtype=tahoe', `fsname=${options.fileSystemName}`];
   if (options.allowOther) names.push('allow_other');
   const helper = fileURLToPath(new URL('../../mount/receive-fd.pl', import.meta.url));
   const pump = fileURLToPath(new URL('./pump.js', import.meta.url));

@@ -21,7 +21,7 @@ import { checkMountpoint } from './mountpoint.js';
 const fixedOptions = ['big_writes', 'max_read=131072', 'default_permissions', 'subtype=tahoe'];
 
 /**
- * As `mountFuse`, of whose options it takes timeouts, `nonempty`, `allowOther` and `fileSystemName`.
+ * As `mountFuse`, of whose options it takes timeouts, `nonempty`, `readOnly`, `allowOther` and `fileSystemName`.
  * Kinds: those of the mount point, `unsupported` when the library is missing, `permission` when mounting is refused.
  */
 export async function mountFuseNative(
@@ -65,6 +65,7 @@ function optionsOf(options: FuseMountOptions, isRoot: boolean): string[] {
   ];
   if (options.allowOther ?? isRoot) result.push('allow_other');
   if (options.nonempty) result.push('nonempty');
+  if (options.readOnly) result.push('ro');
   return result;
 }
 

@@ -18,6 +18,8 @@ export interface FuseMountOptions {
   readonly writeback?: boolean;
   /** Mount over a directory that is not empty. */
   readonly nonempty?: boolean;
+  /** The kernel itself refuses writes. */
+  readonly readOnly?: boolean;
   /** Other users may use the mount, as far as modes allow; default for root. */
   readonly allowOther?: boolean;
   /** What df shows in its first column; default `tahoe`. */
@@ -51,6 +53,7 @@ export async function mountFuse(
   const connection = await connect(path, {
     fileSystemName: (options.fileSystemName ?? 'tahoe').replace(/[^\w.:@+-]/g, '_'),
     allowOther: options.allowOther ?? isRoot,
+    readOnly: options.readOnly ?? false,
     reader: options.reader,
     log: options.log,
   });

@@ -33,7 +33,8 @@ export async function openClientFiles(
     keys,
     directory: directory.path,
     keyPath: directory.file('private', 'journal.key'),
-    // Half of what is free, so that a full journal is noticed here and not by everything else on that disk.
+    // Half of what is free, so that a full journal is noticed here and not by everything else on that disk; on a small
+    // disk at least what the journal needs to work, and then the disk itself is the limit.
     journalBytesMax: Math.max(JOURNAL_BYTES_MIN, Math.min(JOURNAL_BYTES_MAX, Math.floor(freeBytes / 2))),
     settings: { defaultUid: uid, defaultGid: gid },
   });

@@ -130,6 +130,7 @@ export function parseMountOptions(options: readonly string[]): ParsedOptions {
     restrictions: { readOnly: has('ro'), fsyncToJournal: has('fsync=journal') },
     fuse: {
       nonempty: has('nonempty'),
+      readOnly: has('ro'),
       writeback: has('writeback'),
       ...(has('allow_other') ? { allowOther: true } : {}),
     },

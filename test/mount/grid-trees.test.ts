@@ -44,6 +44,7 @@ test('rsync of a real tree into the mount and through sshfs: nothing to do twice
   t.is(await shell('diff -r --no-dereference "$1" "$2/by sshfs"', tree, other), '');
   t.is(await listTree(join(other, 'by sshfs'), 'seconds'), await listTree(tree, 'seconds'));
   await t.throwsAsync(shell('touch "$1/new"', other), { message: /Read-only file system/ });
+  t.regex(await shell('findmnt -no OPTIONS "$1"', other), /^ro,/, 'the kernel knows that it is read-only');
   await tahoeOutput('-d', reader.directory, 'unmount', other);
   await tahoeOutput('-d', grid.directory, 'unmount', mount);
   t.false(await isMountPoint(mount));
