@@ -80,7 +80,7 @@ export class Namespace {
     }
     if (directory.base === undefined) return true;
     // while it is being published the publisher looks at it, and an immutable one never changes
-    if (directory.keys === undefined || directory.attempts.length > 0) return false;
+    if (directory.keys === undefined || isBeingPublished(directory)) return false;
     return this.#core.platform.clock.monotonicMs() - directory.checkedAtMs > this.#core.settings.freshnessMs;
   }
 
@@ -189,10 +189,13 @@ export class Namespace {
     const { slots, quorums, remembered, platform } = this.#core;
     const memory = parseRemembered(await remembered.get(toHex(keys.storageIndex)));
     if (directory.proven === undefined && memory !== undefined) directory.proven = memory.version;
+    const before = directory.base;
     const read = await readSlot(slots, keys, quorums);
+    // what this node has proven meanwhile, or is about to, is newer than what was read before it
+    if (directory.base !== undefined && (directory.base !== before || isBeingPublished(directory))) return;
     const { proven } = directory;
     const isRolledBack = proven !== undefined && compareVersions(read.version, proven) < 0;
-    if (isRolledBack && memory !== undefined) {
+    if (isRolledBack && memory !== undefined && compareVersions(memory.version, proven) >= 0) {
       directory.problem = { state: 'failed', reason: 'the servers show an older version than the one proven here' };
       platform.log.error('a directory was rolled back on the servers; the remembered contents are shown', {
         provenSequence: proven.sequenceNumber,
@@ -286,6 +289,11 @@ export class Namespace {
       if (!inodes.has(number)) return number;
     }
   }
+}
+
+/** The publisher looks at it then, and knows more than a reader. */
+function isBeingPublished({ attempts, publishing }: Directory): boolean {
+  return attempts.length > 0 || publishing.running !== undefined;
 }
 
 function isSamePlace(inode: Inode, directory: Directory, name: string): boolean {

@@ -343,3 +343,36 @@ test('what was done while uploads and publishes ran is what arrives', async (t) 
   await drained(node);
   t.deepEqual(await seenByAnother(grid, rootCap), expected);
 });
+
+test('times set while a directory is published and looked at again stay as they were set', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t, {
+    settings: { freshnessMs: 0, publishAfterQuietMs: 1, publishAfterMs: 5 },
+  });
+  // late answers, so that old contents of the directory arrive after new ones were proven
+  grid.plan(() => (Math.random() < 0.5 ? { delayMs: Math.random() * 30 } : undefined));
+  const names = Array.from({ length: 8 }, (_, index) => `d${index}`);
+  const inodes = new Map<string, InodeNumber>();
+  for (const name of names) inodes.set(name, (await node.vfs.makeDirectory(root, name, newNode)).inode);
+  const set = new Map<string, number>();
+  const looking = (async () => {
+    for (let round = 0; round < 60; round++) {
+      for (const { name, attributes } of await node.vfs.readDirectory(root)) {
+        const expected = set.get(name);
+        if (expected !== undefined && attributes.modified.seconds < expected) t.fail(`${name} has a time of long ago`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  })();
+  for (let round = 1; round <= 60; round++) {
+    const name = names[round % names.length]!;
+    await node.vfs.setAttributes(inodes.get(name)!, { modified: { seconds: round, nanoseconds: 0 } });
+    set.set(name, round);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await looking;
+  grid.plan();
+  await drained(node);
+  for (const [name, seconds] of set) t.is((await node.vfs.lookup(root, name)).modified.seconds, seconds, name);
+  t.deepEqual(node.vfs.status().problems, []);
+  t.is(Object.keys(await seenByAnother(grid, rootCap)).length, names.length);
+});
