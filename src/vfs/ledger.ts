@@ -3,25 +3,32 @@
  * same tree: after a crash from what was appended since the last checkpoint, and the checkpoint is written here too.
  */
 import { type ChkReadCap, type DirectoryCap, type LitCap, parseKnownCap, serializeCap } from '../caps/cap.js';
-import { childCapOf, childSlotsOf } from '../caps/child-caps.js';
+import { childCapOf } from '../caps/child-caps.js';
 import { parseMetadata } from '../dirnode/metadata.js';
-import { formatJson } from '../dirnode/metadata-json.js';
 import { parseDirectory } from '../dirnode/packing.js';
-import { concatBytes, fromHex } from '../encoding/bytes.js';
+import { concatBytes } from '../encoding/bytes.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { type VersionKey, versionKey } from '../mutable/lineage.js';
 import { newSlot } from '../mutable/slot-keys.js';
 import type { Clock } from '../platform/clock.js';
-import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
-import type { Directory, DirtyName, Inode, OpenAttempt } from './inode.js';
+import type { Directory, Inode, OpenAttempt } from './inode.js';
 import type { Log, LogPosition, LogRecord } from './journal/log.js';
 import type { KeyPair } from './key-pool.js';
 import { Overlay, type OverlayView } from './overlay.js';
 import { parseOverlay, serializeOverlay } from './overlay-codec.js';
+import {
+  checkpointedName,
+  decodeEntry,
+  directoryRecord,
+  inodeRecord,
+  pair,
+  parseVersion,
+  timestamp,
+} from './record-forms.js';
 import * as records from './records.js';
 import { recordKinds as kinds } from './records.js';
-import { isProvenAt, type NameChange, type Tree } from './tree.js';
-import type { InodeNumber, Timestamp } from './vfs.js';
+import type { NameChange, Tree } from './tree.js';
+import type { InodeNumber } from './vfs.js';
 
 /** Room that a checkpoint needs for one name with its inode, and for one extent: generous. */
 const NAME_RECORDS_BYTES = 4096;
@@ -584,76 +591,4 @@ export class Ledger {
     content.generation = record.g;
     content.hasUnsnapshotted = record.unsnapshotted;
   }
-}
-
-function inodeRecord(inode: Inode): records.InodeRecord {
-  const slots = inode.other === undefined ? undefined : childSlotsOf(inode.other, { deepImmutable: false });
-  return {
-    i: inode.number,
-    k: inode.kind,
-    m: inode.mode,
-    u: inode.uid,
-    g: inode.gid,
-    r: inode.rdev,
-    mt: pair(inode.modified),
-    at: pair(inode.accessed),
-    ct: pair(inode.changed),
-    t: inode.symlinkTarget,
-    x: Object.fromEntries([...inode.extended].map(([name, value]) => [name, records.toBase64(value)])),
-    n: inode.displayName ?? null,
-    md: inode.metadata === undefined ? null : records.toBase64(formatJson(inode.metadata)),
-    o: slots === undefined ? null : { w: slots.writeCap, r: slots.readCap },
-  };
-}
-
-function directoryRecord(directory: Directory): records.DirectoryRecord {
-  const { inode, cap, isBorn, proven, isRoot } = directory;
-  const place = inode.place;
-  return {
-    i: inode.number,
-    cap: cap === undefined ? null : serializeCap(cap),
-    born: isBorn,
-    proven: proven === undefined ? null : versionKey(proven),
-    parent:
-      place !== undefined && isProvenAt(inode, place.directory, place.name)
-        ? { d: place.directory.inode.number, n: place.name }
-        : null,
-    root: isRoot,
-  };
-}
-
-function checkpointedName(directory: Directory, dirty: DirtyName): records.NamesRecord {
-  return {
-    t: dirty.change,
-    c: [
-      {
-        d: directory.inode.number,
-        n: dirty.name,
-        i: dirty.child?.number ?? null,
-        e: encodeEntry(dirty.expected),
-        w: dirty.displaced?.number ?? null,
-        a: dirty.carried.map(encodeEntry),
-      },
-    ],
-  };
-}
-
-function encodeEntry(entry: Uint8Array | undefined): string | null {
-  return entry === undefined ? null : records.toBase64(entry);
-}
-
-function decodeEntry(text: string | null): Uint8Array | undefined {
-  return text === null ? undefined : records.fromBase64(text);
-}
-
-function parseVersion(key: string): SdmfCheckstring {
-  return parseSdmfCheckstring(fromHex(key));
-}
-
-function pair({ seconds, nanoseconds }: Timestamp): readonly [number, number] {
-  return [seconds, nanoseconds];
-}
-
-function timestamp([seconds, nanoseconds]: readonly [number, number]): Timestamp {
-  return { seconds, nanoseconds };
 }

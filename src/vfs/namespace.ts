@@ -22,8 +22,6 @@ import { entryKey } from './names.js';
 import { isProvenAt } from './tree.js';
 import type { InodeNumber } from './vfs.js';
 
-/** Inode numbers fit into a JavaScript number. */
-const INODE_BITS = 2 ** 53;
 /** After a check that could not be made the next one is due this soon. */
 const RECHECK_MS = 1000;
 
@@ -313,11 +311,12 @@ function isSameObject(inode: Inode, facts: EntryFacts): boolean {
 }
 
 function toInodeNumber(bytes: Uint8Array): InodeNumber {
+  // 53 bits, so that it fits into a JavaScript number
   const masked = bytes.slice(0, 8);
   masked[0] = 0;
   masked[1]! &= 0x1f;
   // 0 and 1 have meanings of their own in the kernel
-  return Math.max(2, readU64(masked, 0) % INODE_BITS) as InodeNumber;
+  return Math.max(2, readU64(masked, 0)) as InodeNumber;
 }
 
 /** The same for the write and the read capability of a directory. */

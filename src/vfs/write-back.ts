@@ -230,8 +230,8 @@ export class WriteBack {
       }
       if (!room || content.upload !== undefined) continue;
       const queued = this.#queuedMs.get(inode)!;
-      const isHeldOpen = content.writers > 0 && !this.#wanted.has(inode) && this.#draining === 0;
       const isPatient = this.#draining === 0 && !this.#wanted.has(inode);
+      const isHeldOpen = isPatient && content.writers > 0;
       const pauseMs = isPatient ? this.#pauseMs(queued.atMs + stepBackMs) : 0;
       const dueMs = Math.max(
         queued.notBeforeMs,

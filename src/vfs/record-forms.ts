@@ -1,0 +1,83 @@
+/** From the objects of the tree to what the journal's records say of them, and the small parts of it back. */
+import { serializeCap } from '../caps/cap.js';
+import { childSlotsOf } from '../caps/child-caps.js';
+import { formatJson } from '../dirnode/metadata-json.js';
+import { fromHex } from '../encoding/bytes.js';
+import { versionKey } from '../mutable/lineage.js';
+import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import type { Directory, DirtyName, Inode } from './inode.js';
+import * as records from './records.js';
+import { isProvenAt } from './tree.js';
+import type { Timestamp } from './vfs.js';
+
+export function inodeRecord(inode: Inode): records.InodeRecord {
+  const slots = inode.other === undefined ? undefined : childSlotsOf(inode.other, { deepImmutable: false });
+  return {
+    i: inode.number,
+    k: inode.kind,
+    m: inode.mode,
+    u: inode.uid,
+    g: inode.gid,
+    r: inode.rdev,
+    mt: pair(inode.modified),
+    at: pair(inode.accessed),
+    ct: pair(inode.changed),
+    t: inode.symlinkTarget,
+    x: Object.fromEntries([...inode.extended].map(([name, value]) => [name, records.toBase64(value)])),
+    n: inode.displayName ?? null,
+    md: inode.metadata === undefined ? null : records.toBase64(formatJson(inode.metadata)),
+    o: slots === undefined ? null : { w: slots.writeCap, r: slots.readCap },
+  };
+}
+
+export function directoryRecord(directory: Directory): records.DirectoryRecord {
+  const { inode, cap, isBorn, proven, isRoot } = directory;
+  const place = inode.place;
+  return {
+    i: inode.number,
+    cap: cap === undefined ? null : serializeCap(cap),
+    born: isBorn,
+    proven: proven === undefined ? null : versionKey(proven),
+    parent:
+      place !== undefined && isProvenAt(inode, place.directory, place.name)
+        ? { d: place.directory.inode.number, n: place.name }
+        : null,
+    root: isRoot,
+  };
+}
+
+export function checkpointedName(directory: Directory, dirty: DirtyName): records.NamesRecord {
+  return {
+    t: dirty.change,
+    c: [
+      {
+        d: directory.inode.number,
+        n: dirty.name,
+        i: dirty.child?.number ?? null,
+        e: encodeEntry(dirty.expected),
+        w: dirty.displaced?.number ?? null,
+        a: dirty.carried.map(encodeEntry),
+      },
+    ],
+  };
+}
+
+function encodeEntry(entry: Uint8Array | undefined): string | null {
+  return entry === undefined ? null : records.toBase64(entry);
+}
+
+export function decodeEntry(text: string | null): Uint8Array | undefined {
+  return text === null ? undefined : records.fromBase64(text);
+}
+
+export function parseVersion(key: string): SdmfCheckstring {
+  return parseSdmfCheckstring(fromHex(key));
+}
+
+export function pair({ seconds, nanoseconds }: Timestamp): readonly [number, number] {
+  return [seconds, nanoseconds];
+}
+
+export function timestamp([seconds, nanoseconds]: readonly [number, number]): Timestamp {
+  return { seconds, nanoseconds };
+}
