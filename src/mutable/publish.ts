@@ -6,6 +6,7 @@
  */
 
 import { signPss } from '../crypto/rsa.js';
+import type { ServerId } from '../encoding/brands.js';
 import { bytesEqual } from '../encoding/bytes.js';
 import { erasureCode } from '../erasure/erasure-code.js';
 import { describeError } from '../errors/tahoe-error.js';
@@ -65,7 +66,8 @@ export function makeAttempt(context: SlotContext, input: AttemptInput): Attempt 
 }
 
 export type PublishResult =
-  | { readonly kind: 'proven' }
+  /** Where the read-back saw it, or a version that contains it: servers by share number. */
+  | { readonly kind: 'proven'; readonly shares: ReadonlyMap<number, ReadonlySet<ServerId>> }
   /** Another writer was first; nothing or little of ours was written. */
   | { readonly kind: 'collision'; readonly reason: string }
   /** Answers are missing or the proof failed: it may or may not stand. */
@@ -123,10 +125,10 @@ export async function publishAttempt(
     return { kind: refused.length > 0 ? 'collision' : 'unproven', reason };
   }
   const proof = await proveAttempt(context, keys, attempt, target.quorums, target.map.asked.length);
-  if (proof !== undefined) return { kind: 'unproven', reason: proof };
+  if (typeof proof === 'string') return { kind: 'unproven', reason: proof };
   const tookMs = context.clock.monotonicMs() - startedMs;
   if (tookMs > publishTimeMs) return { kind: 'unproven', reason: `the proof took ${Math.round(tookMs / 1000)} s` };
-  return { kind: 'proven' };
+  return { kind: 'proven', shares: proof };
 }
 
 export interface PublishTarget {
@@ -194,19 +196,20 @@ function exactly(head: Uint8Array) {
   return { offset: 0, size: sdmfCheckstringLength, specimen };
 }
 
-/** Reads back. Undefined if the attempt stands, else why not. */
+/** Reads back. The shares that showed it if the attempt stands, else why not. */
 async function proveAttempt(
   context: SlotContext,
   keys: SlotKeys,
   attempt: Attempt,
   quorums: Quorums,
   serverCount: number,
-): Promise<string | undefined> {
+): Promise<ReadonlyMap<number, ReadonlySet<ServerId>> | string> {
   const map = await mapSlot(context, keys, {
     serverCount,
-    enough: (sofar) => shownOn(keys, sofar, attempt) >= quorums.sharesTotal,
+    enough: (sofar) => shownOn(keys, sofar, attempt).size >= quorums.sharesTotal,
   });
-  if (shownOn(keys, map, attempt) < quorums.write) return `read back on too few servers: ${describeMap(map)}`;
+  const shown = shownOn(keys, map, attempt);
+  if (shown.size < quorums.write) return `read back on too few servers: ${describeMap(map)}`;
   const unanswered = quorums.sharesTotal - answeredRegisters(map, quorums.sharesTotal);
   for (const { prefix, shares, key } of map.versions.values()) {
     if (key === attempt.key || compareVersions(prefix, attempt.version) < 0) continue;
@@ -215,17 +218,21 @@ async function proveAttempt(
       return `a version above it is visible: ${describeMap(map)}`;
   }
   const own = map.versions.get(attempt.key);
-  if (own === undefined) return undefined; // only versions that contain it are left
+  if (own === undefined) return shown; // only versions that contain it are left
   const readBack = await retrieveVersion(context, keys, own);
-  return bytesEqual(readBack, attempt.content) ? undefined : 'the contents read back differ';
+  return bytesEqual(readBack, attempt.content) ? shown : 'the contents read back differ';
 }
 
-/** Distinct share numbers that hold the attempt or a version built on it. */
-function shownOn(keys: SlotKeys, map: SlotMap, attempt: Attempt): number {
-  const numbers = new Set<number>();
+/** Share numbers that hold the attempt or a version built on it, and where. */
+function shownOn(keys: SlotKeys, map: SlotMap, attempt: Attempt): Map<number, Set<ServerId>> {
+  const servers = new Map<number, Set<ServerId>>();
   for (const { prefix, shares, key } of map.versions.values()) {
     if (key !== attempt.key && !isBuiltOn(keys.readKey, prefix, attempt.version)) continue;
-    for (const number of shares.keys()) numbers.add(number);
+    for (const [number, seen] of shares) {
+      const known = servers.get(number) ?? new Set();
+      for (const { server } of seen) known.add(server.id);
+      servers.set(number, known);
+    }
   }
-  return numbers.size;
+  return servers;
 }
