@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { ExecutionContext } from 'ava';
 import type { NodeStatus } from '../../src/web/node-control.js';
+import type { Cleanup } from './cleanup.js';
 import { type RunningProgram, runTahoe, tahoe, tahoeOutput, temporaryDirectory } from './running-tahoe.js';
 
 /** A node that runs, with what it has mounted. */
@@ -19,7 +19,7 @@ export interface RealGrid extends RealNode {
 }
 
 /** Ten storage servers and a client in one process. */
-export async function startGrid(t: ExecutionContext, ...createOptions: string[]): Promise<RealGrid> {
+export async function startGrid(t: Cleanup, ...createOptions: string[]): Promise<RealGrid> {
   const work = await temporaryDirectory(t);
   await chmod(work, 0o755);
   const directory = join(work, 'grid');
@@ -28,9 +28,7 @@ export async function startGrid(t: ExecutionContext, ...createOptions: string[])
 }
 
 /** The same with a process for each server. */
-export async function startSeparately(
-  t: ExecutionContext,
-): Promise<RealGrid & { readonly servers: readonly RunningProgram[] }> {
+export async function startSeparately(t: Cleanup): Promise<RealGrid & { readonly servers: readonly RunningProgram[] }> {
   const work = await temporaryDirectory(t);
   const directory = join(work, 'grid');
   await tahoeOutput('create-grid', directory);
@@ -40,12 +38,12 @@ export async function startSeparately(
   return { work, directory, servers, running: await runTahoe(t, join(directory, 'client')) };
 }
 
-export function startServers(t: ExecutionContext, grid: string, numbers: readonly number[]): Promise<RunningProgram[]> {
+export function startServers(t: Cleanup, grid: string, numbers: readonly number[]): Promise<RunningProgram[]> {
   return Promise.all(numbers.map((number) => runTahoe(t, join(grid, `server-${number}`))));
 }
 
 /** A new, empty client of the grid that has no more than the capability to read. */
-export async function startReader(t: ExecutionContext, { work, directory }: RealGrid, name: string): Promise<RealNode> {
+export async function startReader(t: Cleanup, { work, directory }: RealGrid, name: string): Promise<RealNode> {
   const own = join(work, name);
   const aliases = JSON.parse(await tahoeOutput('-d', directory, 'list-aliases', '--json'));
   const yaml = join(directory, 'client/private/servers.yaml');
@@ -54,12 +52,7 @@ export async function startReader(t: ExecutionContext, { work, directory }: Real
 }
 
 /** Mounts the node's root; returns the mount point. Whatever is still mounted at the end of the test is detached. */
-export async function mountNode(
-  t: ExecutionContext,
-  node: RealNode,
-  mountpoint: string,
-  ...options: string[]
-): Promise<string> {
+export async function mountNode(t: Cleanup, node: RealNode, mountpoint: string, ...options: string[]): Promise<string> {
   await mkdir(mountpoint, { recursive: true });
   t.teardown(() => detach(mountpoint));
   await tahoeOutput('-d', node.directory, 'mount', mountpoint, ...options);
@@ -67,7 +60,7 @@ export async function mountNode(
 }
 
 /** Mounts through the system's sshfs, with the command line that `status` gives. */
-export async function mountSshfs(t: ExecutionContext, node: RealNode, mountpoint: string): Promise<string> {
+export async function mountSshfs(t: Cleanup, node: RealNode, mountpoint: string): Promise<string> {
   await mkdir(mountpoint, { recursive: true });
   t.teardown(() => detach(mountpoint));
   const line = (await statusOf(node)).sftp?.sshfs ?? 'false';

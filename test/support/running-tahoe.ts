@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ExecutionContext } from 'ava';
+import type { Cleanup } from './cleanup.js';
 
 const PROGRAM = 'dist/src/cli/tahoe.cjs';
 
@@ -36,7 +36,7 @@ export interface RunningProgram {
 }
 
 /** `tahoe run DIR`; resolves when it has said that it is ready. */
-export async function runTahoe(t: ExecutionContext, directory: string): Promise<RunningProgram> {
+export async function runTahoe(t: Cleanup, directory: string): Promise<RunningProgram> {
   const child: ChildProcess = spawn(process.execPath, [PROGRAM, 'run', directory], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -59,7 +59,7 @@ export async function runTahoe(t: ExecutionContext, directory: string): Promise<
   return { pid: child.pid ?? 0, stop };
 }
 
-export async function temporaryDirectory(t: ExecutionContext): Promise<string> {
+export async function temporaryDirectory(t: Cleanup): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'tahoe-test-'));
   t.teardown(() => rm(path, { recursive: true, force: true }));
   return path;
