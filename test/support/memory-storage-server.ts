@@ -69,6 +69,9 @@ export class MemoryStorageServer implements StorageServer {
   readonly leases = new Map<string, Map<string, number>>();
   readonly advisories: { readonly shareNumber: number; readonly reason: string }[] = [];
   bytesRead = 0;
+  /** Remembers the states of all slots from now on, for rollBack. */
+  keepsHistory = false;
+  readonly #history = new Map<string, Map<number, Uint8Array>[]>();
 
   constructor(name: string) {
     const hash = createHash('sha256').update(name).digest();
@@ -80,6 +83,17 @@ export class MemoryStorageServer implements StorageServer {
 
   countOf(method: Method): number {
     return this.calls.filter((call) => call.method === method).length;
+  }
+
+  /** Every slot shows what it held `writes` writes ago, as on a server restored from a backup. */
+  rollBack(writes: number): void {
+    for (const [key, states] of this.#history) {
+      const [state] = states.splice(Math.max(0, states.length - writes));
+      const slot = this.slots.get(key);
+      if (state === undefined || slot === undefined) continue;
+      if (state.size === 0) this.slots.delete(key);
+      else this.slots.set(key, { ...slot, shares: state });
+    }
   }
 
   version(options?: CallOptions): Promise<ServerVersion> {
@@ -181,6 +195,8 @@ export class MemoryStorageServer implements StorageServer {
         return tests.every(({ offset, size, specimen }) => bytesEqual(bytes.slice(offset, offset + size), specimen));
       });
       if (applied) {
+        if (this.keepsHistory && request.shares.size > 0)
+          getOrMake(this.#history, key, () => []).push(new Map(slot.shares));
         for (const [share, test] of request.shares) applyWrites(slot.shares, share, test);
         if (slot.shares.size > 0) this.slots.set(key, slot);
         else this.slots.delete(key);
