@@ -167,6 +167,7 @@ export class DirectoryPublisher {
       }
       if (dirty.conflict !== undefined) continue;
       dirty.conflict = `UncoordinatedWriteError: "${dirty.name}" was changed by another writer as well`;
+      this.#core.counters.conflictsFound++;
       this.#core.platform.log.error('UncoordinatedWriteError: our change is kept in the journal, theirs on the grid', {
         directory: directory.inode.number,
       });

@@ -1,6 +1,7 @@
 /** From here to the grid and how far it has come: close, fsync, drain, state of a path, status, resuming after a start. */
 import { serializeCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
+import type { ConflictBook } from './conflict-book.js';
 import type { VfsCore } from './core.js';
 import type { HandleOwner } from './file-handle.js';
 import type { Directory, Inode } from './inode.js';
@@ -22,12 +23,20 @@ export class SyncOperations implements HandleOwner {
   readonly #namespace: Namespace;
   readonly #names: NameOperations;
   readonly #writeBack: WriteBack;
+  readonly #conflicts: ConflictBook;
 
-  constructor(core: VfsCore, namespace: Namespace, names: NameOperations, writeBack: WriteBack) {
+  constructor(
+    core: VfsCore,
+    namespace: Namespace,
+    names: NameOperations,
+    writeBack: WriteBack,
+    conflicts: ConflictBook,
+  ) {
     this.#core = core;
     this.#namespace = namespace;
     this.#names = names;
     this.#writeBack = writeBack;
+    this.#conflicts = conflicts;
   }
 
   // close and fsync
@@ -252,6 +261,9 @@ export class SyncOperations implements HandleOwner {
       uploads: this.#writeBack.uploadsDone,
       journalBytes: usage.bytes,
       journalFreeBytes: usage.freeBytes,
+      conflicts: this.#conflicts.list().length,
+      conflictsFound: this.#core.counters.conflictsFound,
+      uncoordinatedWriteErrors: this.#core.counters.uncoordinatedWriteErrors,
       problems,
     };
   }

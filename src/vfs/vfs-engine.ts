@@ -11,6 +11,7 @@ import { slotKeysOf } from '../mutable/slot-keys.js';
 import { quorumsOf } from '../mutable/slot-map.js';
 import type { Platform } from '../platform/platform.js';
 import { Activity } from './activity.js';
+import { ConflictBook } from './conflict-book.js';
 import { ContentReader } from './content-reader.js';
 import { defaultSettings, type VfsCore, type VfsSettings } from './core.js';
 import { DirectoryPublisher } from './directory-publisher.js';
@@ -96,6 +97,7 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     notify: (change) => {
       for (const watcher of watchers) watcher(change);
     },
+    counters: { conflictsFound: 0, uncoordinatedWriteErrors: 0 },
   };
   for await (const record of opened.replay) ledger.replay(record);
   ledger.finishReplay();
@@ -111,6 +113,7 @@ class VfsEngine implements NodeVfs {
   readonly #names: NameOperations;
   readonly #writeBack: WriteBack;
   readonly #sync: SyncOperations;
+  readonly #conflicts: ConflictBook;
   readonly #watchers: Set<(change: vfs.Change) => void>;
 
   constructor(core: VfsCore, keys: KeySource, watchers: Set<(change: vfs.Change) => void>) {
@@ -127,7 +130,8 @@ class VfsEngine implements NodeVfs {
         this.#writeBack.noteNames();
       },
     });
-    this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack);
+    this.#conflicts = new ConflictBook(core, this.#names);
+    this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack, this.#conflicts);
   }
 
   /** After replay: what was pending goes on. */
@@ -356,6 +360,15 @@ class VfsEngine implements NodeVfs {
 
   status(): vfs.VfsStatus {
     return this.#sync.status();
+  }
+
+  conflicts(): readonly vfs.Conflict[] {
+    return this.#conflicts.list();
+  }
+
+  async resolveConflict(id: number, choice: vfs.ConflictChoice): Promise<void> {
+    await this.#conflicts.resolve(id, choice);
+    this.#writeBack.noteNames();
   }
 
   drain(options: {

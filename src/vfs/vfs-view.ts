@@ -193,6 +193,14 @@ export class VfsView implements vfs.Vfs {
     return this.#vfs.status();
   }
 
+  conflicts(): readonly vfs.Conflict[] {
+    return this.#vfs.conflicts();
+  }
+
+  resolveConflict(id: number, choice: vfs.ConflictChoice): Promise<void> {
+    return this.#vfs.resolveConflict(id, choice);
+  }
+
   drain(options: Parameters<vfs.Vfs['drain']>[0]): Promise<void> {
     return this.#vfs.drain(options);
   }

@@ -124,6 +124,16 @@ export interface Vfs {
   state(inode: InodeNumber): Promise<SyncState>;
   status(): VfsStatus;
   /**
+   * What this node changed and another writer changed too, oldest first. Kept over restarts until it is resolved: by
+   * `resolveConflict`, or by removing or renaming the copy.
+   */
+  conflicts(): readonly Conflict[];
+  /**
+   * Settles a conflict and forgets it; what that changes is then pending like any other change. Kinds `not-found` (no
+   * such conflict, or settled already), `stale` (its directory is gone), and those of rename and unlink.
+   */
+  resolveConflict(id: number, choice: ConflictChoice): Promise<void>;
+  /**
    * Publishes everything without delay and resolves when nothing is pending. Rejects with the signal's reason when
    * aborted; what is pending stays in the journal.
    */
@@ -236,6 +246,40 @@ export interface SyncState {
   readonly reason?: string | undefined;
 }
 
+/**
+ * - `created`: both made the name; `changed`: both changed what stood there; `removed-above`: ours lies in a directory
+ *   that they replaced by something else;
+ * - `fork`: two versions of the whole directory were found, both with this name; neither need be ours.
+ */
+export type ConflictKind = 'created' | 'changed' | 'removed-above' | 'fork';
+
+/**
+ * `both`: the copy stays as an ordinary file under its name. `theirs`: the copy is removed. `ours`: the copy replaces
+ * what stands under the name, whoever wrote it.
+ */
+export type ConflictChoice = 'ours' | 'theirs' | 'both';
+
+export interface Conflict {
+  /** Stable over restarts, never given twice by one node. */
+  readonly id: number;
+  readonly kind: ConflictKind;
+  /** The name that both changed, from the root of its mount: `/directory/name`. Theirs stands there. */
+  readonly path: string;
+  /** Where ours stands: `/directory/name.conflict-NODE-UTC`. Undefined while it is in this node's journal only. */
+  readonly conflictPath: string | undefined;
+  /** When it was found, by the wall clock of this node: for people to read. */
+  readonly whenMs: number;
+  /** The two contents as they were then; undefined if it is not known. */
+  readonly ours: ConflictSide | undefined;
+  readonly theirs: ConflictSide | undefined;
+}
+
+export interface ConflictSide {
+  readonly kind: FileKind;
+  readonly sizeBytes: number;
+  readonly modified: Timestamp;
+}
+
 export interface VfsStatus {
   readonly filesPending: number;
   readonly bytesPending: number;
@@ -245,6 +289,11 @@ export interface VfsStatus {
   readonly uploads: number;
   readonly journalBytes: number;
   readonly journalFreeBytes: number;
+  /** Conflicts that nobody has resolved yet. */
+  readonly conflicts: number;
+  /** Conflicts found since the node was started, and UncoordinatedWriteErrors given to callers of operations. */
+  readonly conflictsFound: number;
+  readonly uncoordinatedWriteErrors: number;
   /** What cannot go on by itself, with the reason. */
   readonly problems: readonly { readonly path: string; readonly state: SyncState }[];
 }

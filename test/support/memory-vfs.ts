@@ -9,6 +9,8 @@ import type {
   AttributeChanges,
   Attributes,
   Change,
+  Conflict,
+  ConflictChoice,
   DirectoryEntry,
   FileHandle,
   FileKind,
@@ -371,8 +373,19 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
       uploads: 0,
       journalBytes: 0,
       journalFreeBytes: 2 ** 40,
+      conflicts: 0,
+      conflictsFound: 0,
+      uncoordinatedWriteErrors: 0,
       problems: [],
     };
+  }
+
+  conflicts(): readonly Conflict[] {
+    return [];
+  }
+
+  async resolveConflict(id: number, _choice: ConflictChoice): Promise<void> {
+    throw failure('not-found', 'vfs.resolveConflict', String(id));
   }
 
   async drain(options: {
