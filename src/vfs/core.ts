@@ -5,8 +5,10 @@ import type { Quorums } from '../mutable/slot-map.js';
 import type { Platform } from '../platform/platform.js';
 import type { Activity } from './activity.js';
 import type { ContentReader } from './content-reader.js';
+import type { Counters } from './counters.js';
 import type { SealedStore } from './journal/sealed-store.js';
 import type { Ledger } from './ledger.js';
+import type { Receipts } from './receipts.js';
 import type { Tree } from './tree.js';
 import type { Change } from './vfs.js';
 
@@ -67,6 +69,8 @@ export interface VfsCore {
   readonly contents: ContentReader;
   /** Proven contents of directories by storage index: a cache, and the memory of what must not be rolled back. */
   readonly remembered: SealedStore;
+  readonly receipts: Receipts;
+  readonly counters: Counters;
   readonly notify: (change: Change) => void;
   /** Since the start. */
   readonly counters: { conflictsFound: number; uncoordinatedWriteErrors: number };

@@ -2,13 +2,15 @@
  * Publishes one directory once: map, base, changes over it, attempt, proof (vfs blueprint 5). What cannot be proven
  * stays an open attempt, and the next round starts from a new map.
  */
+import { serializeCap } from '../caps/cap.js';
 import { type PackedEntry, packDirectory } from '../dirnode/packing.js';
-import { bytesEqual } from '../encoding/bytes.js';
+import type { ServerId } from '../encoding/brands.js';
+import { bytesEqual, toHex } from '../encoding/bytes.js';
 import { assert } from '../errors/tahoe-error.js';
 import { assessSlot } from '../mutable/assess-slot.js';
 import { versionKey } from '../mutable/lineage.js';
 import { mapSlot } from '../mutable/map-slot.js';
-import { makeAttempt, publishAttempt } from '../mutable/publish.js';
+import { type Attempt, makeAttempt, publishAttempt } from '../mutable/publish.js';
 import { retrieveSigningKeys, retrieveVersion } from '../mutable/retrieve.js';
 import type { SlotKeys } from '../mutable/slot-keys.js';
 import { answeredRegisters, type Quorums, quorumsOf, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
@@ -17,6 +19,7 @@ import { writeEntry } from './entry-codec.js';
 import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
 import type { KeySource } from './key-pool.js';
 import type { Namespace } from './namespace.js';
+import { contentId, type DirectoryProof, type StoredContent, sharePlacement } from './receipts.js';
 import { isProvenAt } from './tree.js';
 import type { WantedFiles } from './wanted-files.js';
 
@@ -33,6 +36,13 @@ export type PublishRound =
   | { readonly kind: 'retry'; readonly reason: string; readonly isCollision: boolean }
   /** It does not go on by itself. */
   | { readonly kind: 'stopped'; readonly state: 'conflict' | 'failed'; readonly reason: string };
+
+type KnownShares = Pick<DirectoryProof, 'stored' | 'movedFrom'>;
+
+interface FrozenNames {
+  readonly entries: ReadonlyMap<string, PackedEntry>;
+  readonly names: readonly AttemptedName[];
+}
 
 export class DirectoryPublisher {
   readonly #core: VfsCore;
@@ -96,6 +106,7 @@ export class DirectoryPublisher {
     const frozen = this.#freeze(directory);
     if (frozen.names.length === 0 && directory.attempts.length === 0 && directory.isBorn) return { kind: 'idle' };
     if (directory.isDiscarded) return { kind: 'idle' };
+    const stored = this.#storedOf(directory, frozen.names);
     const content = packDirectory(frozen.entries.values());
     const attempt = makeAttempt(slots, {
       keys,
@@ -114,11 +125,52 @@ export class DirectoryPublisher {
     if (result.kind !== 'proven') {
       return { kind: 'retry', reason: result.reason, isCollision: result.kind === 'collision' };
     }
+    await this.#keepProof(directory, attempt, frozen, { stored, shares: result.shares });
     this.#namespace.adoptOwn(directory, attempt.version, frozen.entries, content.length);
     ledger.proven(directory, attempt.key);
-    this.#namespace.remember(directory, attempt.version, content);
     await ledger.sync();
     return { kind: 'proven' };
+  }
+
+  /** Durable before anybody is told: the contents against rollback, and what a receipt says. */
+  async #keepProof(
+    directory: Directory,
+    attempt: Attempt,
+    { entries, names }: FrozenNames,
+    shown: { readonly stored: KnownShares; readonly shares: ReadonlyMap<number, ReadonlySet<ServerId>> },
+  ): Promise<void> {
+    const { stored, movedFrom } = shown.stored;
+    const proof = {
+      version: attempt.key,
+      provenMs: this.#core.platform.clock.wallMs(),
+      shares: sharePlacement(shown.shares),
+      readCaps: [...entries.values()].map(({ readCap }) => readCap),
+      stored,
+      movedFrom,
+    };
+    await Promise.all([
+      this.#namespace.remember(directory, attempt.version, attempt.content),
+      this.#core.receipts.proved(toHex(directory.keys!.storageIndex), proof),
+    ]);
+    const kept = new Set(stored.values());
+    for (const { child } of names) {
+      const { content } = child ?? {};
+      if (content?.stored !== undefined && kept.has(content.stored.content)) content.stored = undefined;
+    }
+  }
+
+  /** What is known now of where the contents of these names are: while they are published they may be written again. */
+  #storedOf(directory: Directory, names: readonly AttemptedName[]): KnownShares {
+    const stored = new Map<string, StoredContent>();
+    const movedFrom = new Set<string>();
+    for (const { child } of names) {
+      const own = child?.content?.stored;
+      const id = own === undefined ? undefined : contentId(serializeCap(own.cap));
+      if (own !== undefined && id !== undefined) stored.set(id, own.content);
+      const from = child?.provenPlace?.directory;
+      if (from?.keys !== undefined && from !== directory) movedFrom.add(toHex(from.keys.storageIndex));
+    }
+    return { stored, movedFrom };
   }
 
   /** The first servers of the list, or all of them if the shares turn out not to be there. */
@@ -184,7 +236,7 @@ export class DirectoryPublisher {
   }
 
   /** The entries of the next version: those of the base with the eligible names as the view has them now. */
-  #freeze(directory: Directory): { entries: Map<string, PackedEntry>; names: AttemptedName[] } {
+  #freeze(directory: Directory): FrozenNames {
     const entries = new Map(directory.base?.entries);
     const names: AttemptedName[] = [];
     const { clock, entropy } = this.#core.platform;

@@ -14,6 +14,7 @@ import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
 import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
 import type { KeyPair } from './key-pool.js';
 import type { Overlay, OverlaySnapshot } from './overlay.js';
+import type { StoredContent } from './receipts.js';
 import { epoch } from './timestamps.js';
 import type { FileKind, InodeNumber, Timestamp } from './vfs.js';
 
@@ -74,6 +75,8 @@ export class FileContent {
   /** Bytes were written after the newest snapshot. */
   hasUnsnapshotted = false;
   uploaded: { readonly generation: number; readonly cap: ChkReadCap | LitCap } | undefined;
+  /** Where the shares of the last upload went; undefined for a content that was not uploaded here. */
+  stored: { readonly cap: ChkReadCap | LitCap; readonly content: StoredContent } | undefined;
   writers = 0;
   /** Counts changes, so that cached pages can be known to be old. */
   contentNumber = 1;

@@ -2,7 +2,14 @@
  * Every change of the tree, first as a record of the journal and then in memory. The same records, replayed, make the
  * same tree: after a crash from what was appended since the last checkpoint, and the checkpoint is written here too.
  */
-import { type ChkReadCap, type DirectoryCap, type LitCap, parseKnownCap, serializeCap } from '../caps/cap.js';
+import {
+  type ChkReadCap,
+  capsEqual,
+  type DirectoryCap,
+  type LitCap,
+  parseKnownCap,
+  serializeCap,
+} from '../caps/cap.js';
 import { childCapOf } from '../caps/child-caps.js';
 import { parseMetadata } from '../dirnode/metadata.js';
 import { parseDirectory } from '../dirnode/packing.js';
@@ -11,11 +18,12 @@ import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { type VersionKey, versionKey } from '../mutable/lineage.js';
 import { newSlot } from '../mutable/slot-keys.js';
 import type { Clock } from '../platform/clock.js';
-import type { Directory, Inode, OpenAttempt } from './inode.js';
+import type { Directory, FileContent, Inode, OpenAttempt } from './inode.js';
 import type { Log, LogPosition, LogRecord } from './journal/log.js';
 import type { KeyPair } from './key-pool.js';
 import { Overlay, type OverlayView } from './overlay.js';
 import { parseOverlay, serializeOverlay } from './overlay-codec.js';
+import type { StoredContent } from './receipts.js';
 import {
   checkpointedName,
   decodeEntry,
@@ -28,7 +36,7 @@ import {
 import * as records from './records.js';
 import { recordKinds as kinds } from './records.js';
 import type { NameChange, Tree } from './tree.js';
-import type { InodeNumber } from './vfs.js';
+import type { InodeNumber, SharePlacement } from './vfs.js';
 
 /** Room that a checkpoint needs for one name with its inode, and for one extent: generous. */
 const NAME_RECORDS_BYTES = 4096;
@@ -133,15 +141,17 @@ export class Ledger {
   }
 
   /** The shares of a generation are on the grid. Returns true if nothing newer is waiting. */
-  uploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap): boolean {
+  uploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap, shares: SharePlacement): boolean {
     // removed while it was being uploaded: a checkpoint may have left it out
     if (!this.#tree.dirtyFiles.has(inode)) return true;
+    const stored = { shares, storedMs: this.#clock.wallMs() };
     this.#append(kinds.uploaded, {
       i: inode.number,
       g: generation,
       cap: serializeCap(cap),
+      s: stored,
     } satisfies records.UploadedRecord);
-    return this.#applyUploaded(inode, generation, cap);
+    return this.#applyUploaded(inode, generation, cap, stored);
   }
 
   /** Bytes of a file that has no name any more and no handle: nobody will ask for them. */
@@ -267,8 +277,8 @@ export class Ledger {
         break;
       }
       case kinds.uploaded: {
-        const { i, g, cap } = records.decodeJson<records.UploadedRecord>(payload);
-        this.#applyUploaded(this.#tree.inode(i), g, parseKnownCap(cap) as ChkReadCap | LitCap);
+        const { i, g, cap, s } = records.decodeJson<records.UploadedRecord>(payload);
+        this.#applyUploaded(this.#tree.inode(i), g, parseKnownCap(cap) as ChkReadCap | LitCap, s);
         break;
       }
       case kinds.attemptPart:
@@ -346,6 +356,7 @@ export class Ledger {
         i: inode.number,
         g: generation,
         cap: serializeCap(cap),
+        ...storedField(content, cap),
       } satisfies records.UploadedRecord);
     }
   }
@@ -389,9 +400,11 @@ export class Ledger {
     const { place } = inode;
     const isClean = place !== undefined && !place.directory.dirty.has(place.name);
     if (isClean && !place.directory.journaled) this.describeDirectory(place.directory);
+    const content = inode.content!;
     this.#append(kinds.content, {
       i: inode.number,
-      base: serializeCap(inode.content!.base),
+      base: serializeCap(content.base),
+      ...storedField(content, content.base),
       at: isClean ? { d: place.directory.inode.number, n: place.name } : null,
     } satisfies records.ContentRecord);
   }
@@ -440,8 +453,9 @@ export class Ledger {
     content.failure = undefined;
   }
 
-  #applyUploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap): boolean {
+  #applyUploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap, stored?: StoredContent): boolean {
     const { content } = inode;
+    if (content !== undefined && stored !== undefined) content.stored = { cap, content: stored };
     if (content?.overlay === undefined || generation > content.generation) return false;
     if (generation < content.generation || content.hasUnsnapshotted) {
       content.uploaded = { generation, cap };
@@ -511,7 +525,7 @@ export class Ledger {
     }
   }
 
-  #replayContent({ i, base, at }: records.ContentRecord): void {
+  #replayContent({ i, base, at, s }: records.ContentRecord): void {
     const inode = this.#tree.inode(i);
     this.dropContent(inode);
     const cap = parseKnownCap(base) as ChkReadCap | LitCap;
@@ -519,6 +533,7 @@ export class Ledger {
     else inode.content.base = cap;
     inode.content!.hasUnsnapshotted = false;
     inode.content!.generation = 0;
+    if (s !== undefined) inode.content!.stored = { cap, content: s };
     if (at !== null) this.#tree.placeClean(inode, this.#tree.directory(at.d), at.n);
   }
 
@@ -591,4 +606,9 @@ export class Ledger {
     content.generation = record.g;
     content.hasUnsnapshotted = record.unsnapshotted;
   }
+}
+
+/** Where the shares of this content are, for the receipt of the publish that is still to come. */
+function storedField({ stored }: FileContent, cap: ChkReadCap | LitCap): { readonly s?: StoredContent } {
+  return stored !== undefined && capsEqual(stored.cap, cap) ? { s: stored.content } : {};
 }

@@ -148,13 +148,15 @@ export class Namespace {
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
   }
 
-  /** Remembers proven contents for the next start and against rollback. */
-  remember(directory: Directory, version: SdmfCheckstring, content: Uint8Array): void {
+  /** Remembers proven contents for the next start and against rollback; durable when it resolves, if the disk takes it. */
+  async remember(directory: Directory, version: SdmfCheckstring, content: Uint8Array): Promise<void> {
     const { remembered, platform } = this.#core;
     const key = toHex(directory.keys!.storageIndex);
-    remembered.put(key, concatBytes([serializeSdmfCheckstring(version), content])).catch((error: unknown) => {
+    try {
+      await remembered.put(key, concatBytes([serializeSdmfCheckstring(version), content]));
+    } catch (error) {
       platform.log.warn('the proven contents of a directory could not be remembered', { error: describeError(error) });
-    });
+    }
   }
 
   async #refresh(directory: Directory): Promise<void> {
@@ -325,7 +327,9 @@ function rootSeed(cap: DirectoryCap): string {
   return serializeCap(verifyCap ?? cap);
 }
 
-function parseRemembered(bytes: Uint8Array | undefined): { version: SdmfCheckstring; content: Uint8Array } | undefined {
+export function parseRemembered(
+  bytes: Uint8Array | undefined,
+): { version: SdmfCheckstring; content: Uint8Array } | undefined {
   if (bytes === undefined) return undefined;
   return { version: parseSdmfCheckstring(bytes), content: bytes.subarray(sdmfCheckstringLength) };
 }

@@ -4,6 +4,7 @@
  */
 import { concatBytes, decodeUtf8, encodeUtf8, readU32, readU64, writeU32, writeU64 } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
+import type { StoredContent } from './receipts.js';
 import type { FileKind } from './vfs.js';
 
 export const recordKinds = {
@@ -57,6 +58,8 @@ export interface ContentRecord {
   readonly base: string;
   /** Directory and name where it stands on the grid, if nothing but its content changes. */
   readonly at: { readonly d: number; readonly n: string } | null;
+  /** Servers that hold its shares, if this node uploaded it for a name that is not proven. */
+  readonly s?: StoredContent;
 }
 
 export interface TruncateRecord {
@@ -116,6 +119,8 @@ export interface UploadedRecord {
   readonly i: number;
   readonly g: number;
   readonly cap: string;
+  /** Servers that took its shares, and when; not of a content that was there before. */
+  readonly s?: StoredContent;
 }
 
 /** Names and whole contents are in `parts` part records before it: see encodeAttemptBody. */

@@ -65,7 +65,27 @@ export class SyncOperations implements HandleOwner {
     return true;
   }
 
-  async fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
+  fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
+    return this.#counted(() => this.#fsync(inode, signal));
+  }
+
+  fsyncDirectory(directory: Directory, signal: AbortSignal | undefined): Promise<void> {
+    return this.#counted(() => this.#fsyncDirectory(directory, signal));
+  }
+
+  async #counted(fsync: () => Promise<void>): Promise<void> {
+    const { counters, platform } = this.#core;
+    const startedMs = platform.clock.monotonicMs();
+    try {
+      await fsync();
+    } catch (error) {
+      counters.fsyncFailures++;
+      throw error;
+    }
+    counters.noteFsync((platform.clock.monotonicMs() - startedMs) / 1000);
+  }
+
+  async #fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
     await this.flush(inode);
     // no name: there is nothing that could be synced
     if (inode.place === undefined || this.#core.settings.fsync === 'journal') return;
@@ -79,7 +99,7 @@ export class SyncOperations implements HandleOwner {
     await this.#publishChain(inode, signal);
   }
 
-  async fsyncDirectory(directory: Directory, signal: AbortSignal | undefined): Promise<void> {
+  async #fsyncDirectory(directory: Directory, signal: AbortSignal | undefined): Promise<void> {
     const opened = [...directory.dirty.values()].flatMap(({ child }) => (child?.content?.writers ? [child] : []));
     for (const inode of opened) {
       await this.#settleWrites(inode);
@@ -214,6 +234,9 @@ export class SyncOperations implements HandleOwner {
 
   stateOf(inode: Inode): SyncState {
     let worst: SyncState = this.#contentState(inode);
+    // what a directory holds are its names
+    for (const { conflict } of inode.directory?.dirty.values() ?? [])
+      worst = worse(worst, conflict === undefined ? { state: 'uploading' } : { state: 'conflict', reason: conflict });
     for (let current: Inode | undefined = inode, depth = 0; current !== undefined && depth < DEPTH_MAX; depth++) {
       const { place, directory } = current as Inode;
       if (directory?.problem !== undefined) worst = worse(worst, directory.problem);
@@ -233,14 +256,20 @@ export class SyncOperations implements HandleOwner {
     const files = new Set<Inode>(tree.dirtyFiles);
     let bytes = 0;
     let oldestMs = nowMs;
-    for (const { content } of tree.dirtyFiles) {
-      bytes += content!.sizeBytes;
-      oldestMs = Math.min(oldestMs, content!.dirtySinceMs ?? nowMs);
+    let oldest: Inode | undefined;
+    const waits = (inode: Inode, sinceMs: number) => {
+      if (sinceMs >= oldestMs) return;
+      oldestMs = sinceMs;
+      oldest = inode;
+    };
+    for (const inode of tree.dirtyFiles) {
+      bytes += inode.content!.sizeBytes;
+      waits(inode, inode.content!.dirtySinceMs ?? nowMs);
     }
     const problems: { path: string; state: SyncState }[] = [];
     for (const directory of tree.pending) {
       for (const { child, sinceMs, conflict } of directory.dirty.values()) {
-        oldestMs = Math.min(oldestMs, sinceMs);
+        waits(child ?? directory.inode, sinceMs);
         if (child !== undefined && child.directory === undefined) files.add(child);
         if (conflict !== undefined)
           problems.push({ path: pathOf(directory.inode), state: { state: 'conflict', reason: conflict } });
@@ -257,6 +286,7 @@ export class SyncOperations implements HandleOwner {
       bytesPending: bytes,
       directoriesPending: tree.pending.size,
       oldestPendingSeconds: (nowMs - oldestMs) / 1000,
+      oldestPending: oldest === undefined ? undefined : { path: pathOf(oldest), state: this.stateOf(oldest) },
       publishes: this.#writeBack.publishesDone,
       uploads: this.#writeBack.uploadsDone,
       journalBytes: usage.bytes,

@@ -14,6 +14,7 @@ import { Activity } from './activity.js';
 import { ConflictBook } from './conflict-book.js';
 import { ContentReader } from './content-reader.js';
 import { defaultSettings, type VfsCore, type VfsSettings } from './core.js';
+import { Counters } from './counters.js';
 import { DirectoryPublisher } from './directory-publisher.js';
 import { MutableFileHandle, OpenFile } from './file-handle.js';
 import type { Directory, Inode } from './inode.js';
@@ -24,6 +25,8 @@ import type { KeySource } from './key-pool.js';
 import { Ledger } from './ledger.js';
 import { NameOperations } from './name-operations.js';
 import { Namespace } from './namespace.js';
+import { ReceiptReader } from './receipt-reader.js';
+import { Receipts } from './receipts.js';
 import { SyncOperations } from './sync-operations.js';
 import { timestampFromMs } from './timestamps.js';
 import { Tree } from './tree.js';
@@ -61,6 +64,7 @@ const JOURNAL_RESERVE_BYTES = 256 * 1024 * 1024;
 const EXTENDED_VALUE_BYTES_MAX = 16 * 1024;
 const EXTENDED_TOTAL_BYTES_MAX = 32 * 1024;
 const STATE_ATTRIBUTE = 'user.tahoe.state';
+const RECEIPT_ATTRIBUTE = 'user.tahoe.receipt';
 const BLOCK_BYTES = 4096;
 
 /**
@@ -82,6 +86,7 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
   const tree = new Tree();
   const ledger = new Ledger(opened.log, tree, platform.clock);
   const watchers = new Set<(change: vfs.Change) => void>();
+  const remembered = new SealedStore({ ...sealed, directory: `${directory}/remembered` });
   const core: VfsCore = {
     platform,
     settings,
@@ -93,7 +98,9 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     quorums: quorumsOf(encoding),
     sharesHappy: encoding.sharesHappy,
     contents: new ContentReader(opened.log, grid),
-    remembered: new SealedStore({ ...sealed, directory: `${directory}/remembered` }),
+    remembered,
+    counters: new Counters(),
+    receipts: new Receipts(remembered, platform.log),
     notify: (change) => {
       for (const watcher of watchers) watcher(change);
     },
@@ -114,6 +121,7 @@ class VfsEngine implements NodeVfs {
   readonly #writeBack: WriteBack;
   readonly #sync: SyncOperations;
   readonly #conflicts: ConflictBook;
+  readonly #receipts: ReceiptReader;
   readonly #watchers: Set<(change: vfs.Change) => void>;
 
   constructor(core: VfsCore, keys: KeySource, watchers: Set<(change: vfs.Change) => void>) {
@@ -132,6 +140,7 @@ class VfsEngine implements NodeVfs {
     });
     this.#conflicts = new ConflictBook(core, this.#names);
     this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack, this.#conflicts);
+    this.#receipts = new ReceiptReader(core, this.#namespace, (inode) => this.#sync.stateOf(inode));
   }
 
   /** After replay: what was pending goes on. */
@@ -264,6 +273,7 @@ class VfsEngine implements NodeVfs {
       const { state, reason } = this.#sync.stateOf(inode);
       return encodeUtf8(reason === undefined ? state : `${state} (${reason})`);
     }
+    if (name === RECEIPT_ATTRIBUTE) return encodeUtf8(JSON.stringify(await this.#receipts.read(inode)));
     const value = inode.extended.get(name);
     if (value === undefined) throw noAttribute();
     return value;
@@ -282,7 +292,8 @@ class VfsEngine implements NodeVfs {
     const inode = this.#core.tree.inode(number);
     checkExtendedName(name);
     this.#checkWriteable(inode);
-    if (name === STATE_ATTRIBUTE) throw new TahoeError('it is read only', { kind: 'permission', op: 'vfs.set-xattr' });
+    if (name === STATE_ATTRIBUTE || name === RECEIPT_ATTRIBUTE)
+      throw new TahoeError('it is read only', { kind: 'permission', op: 'vfs.set-xattr' });
     const isThere = inode.extended.has(name);
     if (mode === 'create' && isThere)
       throw new TahoeError('the attribute exists', { kind: 'exists', op: 'vfs.set-xattr' });
@@ -356,6 +367,14 @@ class VfsEngine implements NodeVfs {
 
   async state(inode: vfs.InodeNumber): Promise<vfs.SyncState> {
     return this.#sync.stateOf(this.#core.tree.inode(inode));
+  }
+
+  receipt(inode: vfs.InodeNumber): Promise<vfs.Receipt | vfs.NoReceipt> {
+    return this.#receipts.read(this.#core.tree.inode(inode));
+  }
+
+  metrics(): vfs.VfsMetrics {
+    return this.#core.counters.metrics();
   }
 
   status(): vfs.VfsStatus {

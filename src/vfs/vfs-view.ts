@@ -189,6 +189,14 @@ export class VfsView implements vfs.Vfs {
     return this.#vfs.state(inode);
   }
 
+  receipt(inode: vfs.InodeNumber): Promise<vfs.Receipt | vfs.NoReceipt> {
+    return this.#vfs.receipt(inode);
+  }
+
+  metrics(): vfs.VfsMetrics {
+    return this.#vfs.metrics();
+  }
+
   status(): vfs.VfsStatus {
     return this.#vfs.status();
   }

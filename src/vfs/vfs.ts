@@ -75,7 +75,7 @@ export interface Vfs {
   fsyncDirectory(directory: InodeNumber, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 
   /**
-   * Extended attributes: `user.*` as stored, and `user.tahoe.state` (read only). Kind `no-attribute` if absent;
+   * Extended attributes: `user.*` as stored, and `user.tahoe.state` and `user.tahoe.receipt` (read only). Kind `no-attribute` if absent;
    * `exists` / `no-attribute` for modes `create` / `replace`; `unsupported` outside `user.`; `too-large` over 64 KiB.
    */
   getExtendedAttribute(inode: InodeNumber, name: string): Promise<Uint8Array>;
@@ -122,7 +122,13 @@ export interface Vfs {
   // where things are
 
   state(inode: InodeNumber): Promise<SyncState>;
+  /**
+   * What this node last saw proven of the inode's name: kept over restarts, and never more than was shown. Also the
+   * extended attribute `user.tahoe.receipt` (JSON, not listed). Kind `stale` for an inode without a name.
+   */
+  receipt(inode: InodeNumber): Promise<Receipt | NoReceipt>;
   status(): VfsStatus;
+  metrics(): VfsMetrics;
   /**
    * What this node changed and another writer changed too, oldest first. Kept over restarts until it is resolved: by
    * `resolveConflict`, or by removing or renaming the copy.
@@ -280,11 +286,63 @@ export interface ConflictSide {
   readonly modified: Timestamp;
 }
 
+/** Ascending share numbers of each server. */
+export type SharePlacement = readonly { readonly server: string; readonly shareNumbers: readonly number[] }[];
+
+export interface Receipt {
+  readonly kind: 'receipt';
+  /** Reads what was proven, and no more than that. */
+  readonly cap: string;
+  /** Where its shares are; empty if the capability holds the content itself. */
+  readonly shares: SharePlacement;
+  /** Wall time at which the servers had taken them. */
+  readonly storedMs: number;
+  /** The directory that names it (for a directory: itself), the one above, and so on up to a root. */
+  readonly directories: readonly DirectoryReceipt[];
+  /** False if it was changed since, here or by another writer: what is there now is not what is described. */
+  readonly isCurrent: boolean;
+}
+
+export interface DirectoryReceipt {
+  readonly path: string;
+  /**
+   * `published`: this node has published that version and read it back from these servers; `read`: another writer has,
+   * and this node has read it; `immutable`: it has no versions.
+   */
+  readonly how: 'published' | 'read' | 'immutable';
+  /** Base32, as all hashes here. Undefined for an immutable directory. */
+  readonly storageIndex: string | undefined;
+  readonly sequenceNumber: number | undefined;
+  readonly rootHash: string | undefined;
+  readonly shares: SharePlacement;
+  /** Wall time of the proof. */
+  readonly provenMs: number | undefined;
+}
+
+export interface NoReceipt {
+  readonly kind: 'none';
+  readonly reason: 'local' | 'not-stored-here';
+  readonly message: string;
+}
+
+/** Counted since the node started. */
+export interface VfsMetrics {
+  readonly fsyncFailures: number;
+  /** How long fsync took, of those that succeeded; bucket counts are cumulative. */
+  readonly fsyncSeconds: {
+    readonly buckets: readonly { readonly upperBound: number; readonly count: number }[];
+    readonly sum: number;
+    readonly count: number;
+  };
+}
+
 export interface VfsStatus {
   readonly filesPending: number;
   readonly bytesPending: number;
   readonly directoriesPending: number;
   readonly oldestPendingSeconds: number;
+  /** What has waited longest; undefined if nothing waits. */
+  readonly oldestPending?: { readonly path: string; readonly state: SyncState } | undefined;
   readonly publishes: number;
   readonly uploads: number;
   readonly journalBytes: number;

@@ -7,6 +7,7 @@ import type { Timer } from '../platform/clock.js';
 import type { VfsCore } from './core.js';
 import type { DirectoryPublisher } from './directory-publisher.js';
 import type { Directory, Inode } from './inode.js';
+import { sharePlacement } from './receipts.js';
 import type { WantedFiles } from './wanted-files.js';
 
 /** Operations on names are durable within this time, also if nobody waits for it. */
@@ -253,14 +254,14 @@ export class WriteBack {
     const source = this.#core.contents.source(snapshot!, base);
     const run = async (): Promise<void> => {
       try {
-        const { cap } = await this.#core.grid.upload(source, {
+        const { cap, placement } = await this.#core.grid.upload(source, {
           signal: abort.signal,
           onProgress: () => this.#noteProgress(),
         });
         this.#queuedMs.delete(inode);
         this.#uploadsDone++;
         content.upload = undefined;
-        const isNewest = this.#core.ledger.uploaded(inode, generation, cap);
+        const isNewest = this.#core.ledger.uploaded(inode, generation, cap, sharePlacement(placement));
         if (!isNewest && content.overlay !== undefined && content.generation > generation) this.noteSnapshot(inode);
         this.#signalMove();
       } catch (error) {

@@ -18,11 +18,13 @@ import type {
   InodeNumber,
   Location,
   NewNode,
+  NoReceipt,
   OpenFlags,
   RenameMode,
   SyncState,
   Timestamp,
   Vfs,
+  VfsMetrics,
   VfsStatus,
 } from '../../src/vfs/vfs.js';
 import { attributesOf, MemoryHandle, type MemoryHandleOwner, type MemoryNode, newMemoryNode } from './memory-node.js';
@@ -359,6 +361,14 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
 
   async state(inode: InodeNumber): Promise<SyncState> {
     return { state: this.#node(inode, 'vfs.state').synced ? 'grid' : 'local' };
+  }
+
+  async receipt(): Promise<NoReceipt> {
+    return { kind: 'none', reason: 'local', message: 'nothing leaves the memory' };
+  }
+
+  metrics(): VfsMetrics {
+    return { fsyncFailures: 0, fsyncSeconds: { buckets: [], sum: 0, count: 0 } };
   }
 
   status(): VfsStatus {
