@@ -70,8 +70,7 @@ export interface VfsCore {
   /** Proven contents of directories by storage index: a cache, and the memory of what must not be rolled back. */
   readonly remembered: SealedStore;
   readonly receipts: Receipts;
-  readonly counters: Counters;
   readonly notify: (change: Change) => void;
   /** Since the start. */
-  readonly counters: { conflictsFound: number; uncoordinatedWriteErrors: number };
+  readonly counters: Counters;
 }

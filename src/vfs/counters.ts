@@ -5,6 +5,8 @@ import type { VfsMetrics } from './vfs.js';
 const FSYNC_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
 export class Counters {
+  conflictsFound = 0;
+  uncoordinatedWriteErrors = 0;
   fsyncFailures = 0;
   #fsyncSum = 0;
   readonly #fsyncCounts = FSYNC_BUCKETS.map(() => 0);

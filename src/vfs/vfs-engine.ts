@@ -99,12 +99,11 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     sharesHappy: encoding.sharesHappy,
     contents: new ContentReader(opened.log, grid),
     remembered,
-    counters: new Counters(),
     receipts: new Receipts(remembered, platform.log),
     notify: (change) => {
       for (const watcher of watchers) watcher(change);
     },
-    counters: { conflictsFound: 0, uncoordinatedWriteErrors: 0 },
+    counters: new Counters(),
   };
   for await (const record of opened.replay) ledger.replay(record);
   ledger.finishReplay();
