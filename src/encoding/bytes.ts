@@ -84,6 +84,11 @@ export function encodeAscii(text: string): Uint8Array {
   return bytes;
 }
 
+/** One character per byte, whatever the bytes are: for names of a protocol, to be compared with the known ones. */
+export function decodeLatin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
 /** Bytes [start, end) as a view; kind `corrupt` if they are not all there. */
 export function sliceChecked(bytes: Uint8Array, start: number, end: number): Uint8Array {
   if (!(start >= 0 && start <= end && end <= bytes.length)) {

@@ -11,7 +11,7 @@ import { NodeClock } from '../../../src/node/node-clock.js';
 import { NodeEntropy } from '../../../src/node/node-entropy.js';
 import { HttpsStorageServer } from '../../../src/storage-client/https-storage-server.js';
 import { encodeShareNumbers } from '../../../src/storage-protocol/messages.js';
-import { makeCertificate, spkiHashOf } from '../../../src/storage-server/certificate.js';
+import { makeCertificate, spkiHashOf } from '../../../src/transport/certificate.js';
 
 const clock = new NodeClock();
 const index = new Uint8Array(16) as StorageIndex;
