@@ -8,6 +8,8 @@ import { generateSshKeyPair } from './ssh-key-pair.js';
 export interface HostKey {
   /** Private key in OpenSSH or PEM format. Secret. */
   readonly privateKey: string;
+  /** Type and base64, as in known_hosts. */
+  readonly publicKey: string;
   /** `SHA256:` and base64, as ssh shows it. */
   readonly fingerprint: string;
 }
@@ -39,8 +41,9 @@ export function parseHostKey(privateKey: string): HostKey {
       cause,
     });
   }
-  const digest = createHash('sha256').update(key.getPublicSSH()).digest('base64').replace(/=+$/, '');
-  return { privateKey, fingerprint: `SHA256:${digest}` };
+  const blob = key.getPublicSSH();
+  const digest = createHash('sha256').update(blob).digest('base64').replace(/=+$/, '');
+  return { privateKey, publicKey: `${key.type} ${blob.toString('base64')}`, fingerprint: `SHA256:${digest}` };
 }
 
 /** Whole or not at all: a start that was cut off leaves no half key behind. */

@@ -1,4 +1,4 @@
-/** A client node: journal and file system over a grid, and the doors to it (web API, SFTP, mounts). */
+/** The client of a node: journal and file system over a grid, and the doors to it (web API, SFTP, mounts). */
 import { rm } from 'node:fs/promises';
 import type { Grid } from '../grid/grid.js';
 import type { Platform } from '../platform/platform.js';
@@ -7,13 +7,9 @@ import { startWebServer } from '../web/web-server.js';
 import { type ClientFiles, openClientFiles } from './client-files.js';
 import { openClientGrid } from './client-grid.js';
 import { MountManager } from './mount-manager.js';
-import { NodeDirectory } from './node-directory.js';
-import { lockNodeDirectory } from './node-lock.js';
-import { nodePlatform } from './node-platform.js';
-import { openLogger } from './pino-logger.js';
-import { type RunningNode, StopStack } from './running-node.js';
+import type { NodeDirectory } from './node-directory.js';
+import type { RunOptions, StopStack } from './running-node.js';
 import { processOwner, startSftpFrontend } from './sftp-frontend.js';
-import type { RunOptions } from './storage-node.js';
 import type { TahoeConfig } from './tahoe-config.js';
 
 export interface ClientOptions extends RunOptions {
@@ -21,26 +17,11 @@ export interface ClientOptions extends RunOptions {
   readonly makeRoot?: boolean;
 }
 
-/** Kinds `busy` (runs already), `invalid` (tahoe.cfg, servers.yaml), `unhappy` (no root directory could be made). */
-export async function startClientNode(path: string, options: ClientOptions): Promise<RunningNode> {
-  const directory = new NodeDirectory(path);
-  const config = await directory.config();
-  const stops = new StopStack();
-  try {
-    const lock = await lockNodeDirectory(directory.path);
-    stops.push(() => lock.release());
-    await directory.prepare();
-    const platform = nodePlatform(openLogger(directory.file('logs', 'tahoe.log'), options.warn));
-    const url = await startClient(directory, config, platform, stops, options);
-    platform.log.info('client started', { url });
-    return { description: url, stop: () => stops.unwind() };
-  } catch (error) {
-    await stops.unwind();
-    throw error;
-  }
-}
-
-async function startClient(
+/**
+ * Opens a node directory's file system and the doors to it; returns the address of the web API. Undone by `stops`.
+ * Kinds `invalid` (servers.yaml, accounts), `unhappy` (no root directory could be made).
+ */
+export async function startClient(
   directory: NodeDirectory,
   config: TahoeConfig,
   platform: Platform,
@@ -60,7 +41,9 @@ async function startClient(
     : undefined;
   if (sftp !== undefined) stops.push(() => sftp.close());
   const control = nodeControl(directory, config, platform, clientGrid.grid, files, mounts, sftp?.status);
-  return startWeb(directory, config, platform, clientGrid.grid, files, control, stops);
+  const url = await startWeb(directory, config, platform, clientGrid.grid, files, control, stops);
+  platform.log.info('client started', { url });
+  return url;
 }
 
 async function startWeb(
@@ -79,7 +62,7 @@ async function startWeb(
     grid,
     control,
     platform,
-    spoolDirectory: directory.file('tmp'),
+    spoolDirectory: directory.file(config.temporaryDirectory),
     apiToken,
     newDirectory: { mode: 0o755, ...processOwner() },
   };

@@ -9,18 +9,11 @@ export interface Endpoint {
   readonly host: string | undefined;
 }
 
-/** Kind `invalid`. A colon inside the host of an IPv6 address is written `\:`. */
-export function parseEndpoint(text: string): Endpoint {
+/** Undefined for anything else. A colon inside the host of an IPv6 address is written `\:`. */
+export function parseEndpoint(text: string): Endpoint | undefined {
   const match = /^(?:tcp:)?(\d{1,5})(?::interface=((?:\\:|[^:])+))?$/.exec(text.trim());
   const port = Number(match?.[1]);
-  if (match === null || port > 65_535) {
-    throw new TahoeError(`cannot listen on "${text}": write tcp:PORT:interface=127.0.0.1`, {
-      kind: 'invalid',
-      op: 'node.config',
-      subject: text,
-    });
-  }
-  return { port, host: match[2]?.replaceAll('\\:', ':') };
+  return match === null || port > 65_535 ? undefined : { port, host: match[2]?.replaceAll('\\:', ':') };
 }
 
 export function serializeEndpoint(endpoint: Endpoint): string {

@@ -1,8 +1,7 @@
 /** A whole grid in one process: separate storage servers and a client that reaches them over HTTPS on loopback. */
 import { join } from 'node:path';
-import { startClientNode } from './client-node.js';
-import { type RunningNode, StopStack } from './running-node.js';
-import { type RunOptions, startStorageNode } from './storage-node.js';
+import { startNode } from './node.js';
+import { type RunningNode, type RunOptions, StopStack } from './running-node.js';
 
 /** `servers` are the names of the server directories under `root`. */
 export async function startGridNode(
@@ -17,9 +16,9 @@ export async function startGridNode(
     return node;
   };
   try {
-    const started = await Promise.allSettled(servers.map((name) => start(startStorageNode(join(root, name), options))));
+    const started = await Promise.allSettled(servers.map((name) => start(startNode(join(root, name), options))));
     for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
-    const client = await start(startClientNode(join(root, 'client'), { ...options, makeRoot: true }));
+    const client = await start(startNode(join(root, 'client'), { ...options, makeRoot: true }));
     const description = `${client.description}, ${servers.length} storage servers in this process`;
     return { description, stop: () => stops.unwind() };
   } catch (error) {

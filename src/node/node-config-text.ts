@@ -1,6 +1,6 @@
 /** The tahoe.cfg of new nodes. */
 import { type Endpoint, serializeEndpoint } from './endpoint.js';
-import { serializeTahoeConfig } from './tahoe-config.js';
+import { DEFAULT_HOST_KEY_FILE, serializeTahoeConfig } from './tahoe-config.js';
 
 export interface EncodingNumbers {
   readonly sharesNeeded: number;
@@ -34,7 +34,14 @@ export function clientConfigText({ nickname, webPort, encoding, sftpPort }: Clie
     sftpd:
       sftpPort === undefined
         ? { enabled: 'false' }
-        : { enabled: 'true', port: serializeEndpoint(sftpPort), 'accounts.file': 'private/accounts' },
+        : {
+            enabled: 'true',
+            port: serializeEndpoint(sftpPort),
+            'accounts.file': 'private/accounts',
+            // The reference does not start without these two; ours makes the files at its first start.
+            host_pubkey_file: `${DEFAULT_HOST_KEY_FILE}.pub`,
+            host_privkey_file: DEFAULT_HOST_KEY_FILE,
+          },
   });
 }
 

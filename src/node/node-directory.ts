@@ -1,11 +1,12 @@
 /** The files of a node directory (configuration spec 11). `private/` and what is in it are readable by the owner only. */
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { decodeBase32, encodeBase32 } from '../encoding/base32.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Entropy } from '../platform/entropy.js';
 import { writeFileDurably } from '../platform/write-file.js';
 import { fileError } from './file-error.js';
+import type { NodeType } from './known-settings.js';
 import { NodeFileStore } from './node-file-store.js';
 import { parseTahoeConfig, type TahoeConfig } from './tahoe-config.js';
 
@@ -18,8 +19,8 @@ export class NodeDirectory {
     this.path = resolve(path);
   }
 
-  /** Makes the directory with `private/`, `logs/` and tahoe.cfg. Kind `not-empty` if anything is there already. */
-  static async create(path: string, config: string): Promise<NodeDirectory> {
+  /** Makes the directory with `private/`, `logs/`, tahoe.cfg and the file whose name says what the node is. Kind `not-empty` if anything is there already. */
+  static async create(path: string, config: string, type: NodeType = 'client'): Promise<NodeDirectory> {
     const directory = new NodeDirectory(path);
     const present = (await listOrNothing(directory.path)) ?? [];
     if (present.length > 0) {
@@ -31,14 +32,22 @@ export class NodeDirectory {
     await mkdir(directory.file('private'), { recursive: true, mode: 0o700 });
     await mkdir(directory.file('logs'), { recursive: true, mode: 0o700 });
     await directory.write('tahoe.cfg', config);
+    await directory.write(`tahoe-${type}.tac`, '# The name of this file says what kind of node this is.\n');
     return directory;
   }
 
+  /** An absolute path stays what it is: settings may name files elsewhere. */
   file(...names: string[]): string {
-    return join(this.path, ...names);
+    return resolve(this.path, ...names);
   }
 
-  /** Kind `not-found` if this is no node directory, `invalid` for a mistake in tahoe.cfg. */
+  /** What its `.tac` file says, as the reference does; a client if there is none. */
+  async type(): Promise<NodeType> {
+    const names = ((await listOrNothing(this.path)) ?? []).filter((name) => name.endsWith('.tac'));
+    return names.some((name) => name.includes('introducer') && !name.includes('client')) ? 'introducer' : 'client';
+  }
+
+  /** Kind `not-found` if this is no node directory, `invalid` or `unsupported` for what stands in tahoe.cfg. */
   async config(): Promise<TahoeConfig> {
     const text = await this.read('tahoe.cfg');
     if (text === undefined) {
@@ -47,7 +56,8 @@ export class NodeDirectory {
         { kind: 'not-found', op: 'node.config', subject: this.path },
       );
     }
-    return parseTahoeConfig(text);
+    await this.#refuseOldFiles();
+    return parseTahoeConfig(text, this.file('tahoe.cfg'), await this.type());
   }
 
   /** Contents of a text file, undefined if there is none. */
@@ -65,10 +75,13 @@ export class NodeDirectory {
   /** Replaces a whole text file durably. What is under `private/` is readable by the owner only. */
   write(name: string, text: string): Promise<void> {
     const files = new NodeFileStore({ fileMode: name.startsWith('private/') ? 0o600 : 0o644 });
-    return writeFileDurably(files, this.file(...name.split('/')), new TextEncoder().encode(text));
+    return writeFileDurably(files, this.file(name), new TextEncoder().encode(text));
   }
 
-  /** 32 secret bytes kept as base32 in `private/NAME`, made at first use. Kind `invalid` if the file holds anything else. */
+  /**
+   * The secret kept as base32 in `private/NAME`, 32 bytes made at first use. Somebody may have put another length there;
+   * an empty convergence secret shares with everybody. Kind `invalid` if the file holds anything else.
+   */
   async secret(name: 'secret' | 'convergence', entropy: Entropy): Promise<Uint8Array> {
     const text = await this.read('private', name);
     if (text === undefined) {
@@ -76,7 +89,16 @@ export class NodeDirectory {
       await this.write(`private/${name}`, `${encodeBase32(secret)}\n`);
       return secret;
     }
-    return decodeBase32(text.trim());
+    try {
+      return decodeBase32(text.trim());
+    } catch (error) {
+      throw new TahoeError(`private/${name} does not hold base32`, {
+        kind: 'invalid',
+        op: 'node.secret',
+        subject: this.path,
+        cause: error,
+      });
+    }
   }
 
   /** The token that opens `/private/` of the web server, new at every start. */
@@ -87,15 +109,32 @@ export class NodeDirectory {
   }
 
   /** Makes sure that nobody else can look into `private/`, and that the folders a node writes to are there. */
-  async prepare(): Promise<void> {
-    for (const name of ['private', 'logs', 'tmp']) await mkdir(this.file(name), { recursive: true, mode: 0o700 });
+  async prepare(temporaryDirectory: string): Promise<void> {
+    for (const name of ['private', 'logs', temporaryDirectory])
+      await mkdir(this.file(name), { recursive: true, mode: 0o700 });
     await chmod(this.file('private'), 0o700);
     const note = this.file('private', 'README');
     const text =
       'These files are the keys to this node and to everything stored through it. Keep them secret and backed up.\n';
     await writeFile(note, text, { mode: 0o600 });
   }
+
+  async #refuseOldFiles(): Promise<void> {
+    const old = ((await listOrNothing(this.path)) ?? []).filter((name) => OLD_FILES.has(name));
+    if (old.length === 0) return;
+    throw new TahoeError(
+      `"${this.path}" has settings in files of their own (${old.join(', ')}), as before version 1.3: write them into tahoe.cfg`,
+      { kind: 'invalid', op: 'node.config', subject: this.path },
+    );
+  }
 }
+
+/** Settings before there was a tahoe.cfg. Whoever has such files means what they say, and nobody reads them any more. */
+const OLD_FILES = new Set([
+  ...['nickname', 'webport', 'keepalive_timeout', 'log_gatherer.furl', 'disconnect_timeout', 'introducer.furl'],
+  ...['advertised_ip_addresses', 'helper.furl', 'key_generator.furl', 'stats_gatherer.furl', 'no_storage'],
+  ...['readonly_storage', 'sizelimit', 'debug_discard_storage', 'run_helper'],
+]);
 
 /** Names in a directory, undefined if there is none. */
 export async function listOrNothing(path: string): Promise<string[] | undefined> {

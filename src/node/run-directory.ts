@@ -1,19 +1,15 @@
 /** Finds out what a directory holds, a node or a grid, and runs it. */
 import { TahoeError } from '../errors/tahoe-error.js';
-import { startClientNode } from './client-node.js';
 import { startGridNode } from './grid-node.js';
+import { startNode } from './node.js';
 import { listOrNothing, NodeDirectory } from './node-directory.js';
-import type { RunningNode } from './running-node.js';
-import { type RunOptions, startStorageNode } from './storage-node.js';
+import type { RunningNode, RunOptions } from './running-node.js';
 
 /** Kinds `not-found` (no node here), `busy` (it runs already), `invalid` (its tahoe.cfg). */
 export async function runDirectory(path: string, options: RunOptions): Promise<RunningNode> {
   const directory = new NodeDirectory(path);
   const names = (await listOrNothing(directory.path)) ?? [];
-  if (names.includes('tahoe.cfg')) {
-    const { storage } = await directory.config();
-    return storage.enabled ? startStorageNode(path, options) : startClientNode(path, options);
-  }
+  if (names.includes('tahoe.cfg')) return startNode(path, options);
   const servers = names.filter((name) => /^server-\d+$/.test(name)).sort(byNumber);
   if (names.includes('client') && servers.length > 0) return startGridNode(directory.path, servers, options);
   throw new TahoeError(

@@ -6,6 +6,11 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
+export interface RunOptions {
+  /** Gets one line for each warning and error. */
+  readonly warn: (line: string) => void;
+}
+
 /** Undoes what has been started, last first, whatever happens on the way; then throws the first failure. */
 export class StopStack {
   readonly #steps: (() => Promise<void>)[] = [];

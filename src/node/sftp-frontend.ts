@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { openAccountsFile } from '../../sftp/accounts.js';
-import { loadOrCreateHostKey } from '../../sftp/host-key.js';
+import { type HostKey, loadOrCreateHostKey } from '../../sftp/host-key.js';
 import { type OwnerNames, parseOwnerNames } from '../../sftp/long-name.js';
 import { type SftpServer, startSftpServer } from '../../sftp/server.js';
 import { generateSshKeyPair } from '../../sftp/ssh-key-pair.js';
@@ -14,7 +14,6 @@ import type { SftpStatus } from '../web/node-control.js';
 import type { NodeDirectory } from './node-directory.js';
 import type { SftpConfig } from './tahoe-config.js';
 
-const HOST_KEY = 'private/ssh_host_ed25519_key';
 const USER_KEY = 'private/sftp_user_key';
 const KNOWN_HOSTS = 'private/sftp_known_hosts';
 const USER = 'tahoe';
@@ -33,13 +32,14 @@ export async function startSftpFrontend(
   rootCap: string | undefined,
 ): Promise<SftpFrontend> {
   const accountsFile = config.accountsFile ?? 'private/accounts';
-  if ((await directory.read(...accountsFile.split('/'))) === undefined) {
+  if ((await directory.read(accountsFile)) === undefined) {
     await createAccounts(directory, accountsFile, rootCap);
   }
   const { clock, entropy, files, log } = platform;
+  const hostKey = await loadOrCreateHostKey(files, directory.file(config.hostKeyFile));
   const server = await startSftpServer({
     vfs,
-    hostKey: await loadOrCreateHostKey(files, directory.file(HOST_KEY)),
+    hostKey,
     accounts: await openAccountsFile(files, directory.file(accountsFile), log),
     listen: { host: config.port.host ?? '0.0.0.0', port: config.port.port },
     clock,
@@ -48,7 +48,7 @@ export async function startSftpFrontend(
     names: await readOwnerNames(),
     owner: processOwner(),
   });
-  return { status: await describe(directory, server), close: () => server.close() };
+  return { status: await describe(directory, server, hostKey), close: () => server.close() };
 }
 
 /** Makes a key pair for this computer's user and an accounts file that lets it in. */
@@ -66,11 +66,10 @@ async function createAccounts(directory: NodeDirectory, name: string, rootCap: s
   await directory.write(name, `# username  keytype  base64key  rootcap\n${USER} ${type} ${key} ${rootCap}\n`);
 }
 
-async function describe(directory: NodeDirectory, server: SftpServer): Promise<SftpStatus> {
+async function describe(directory: NodeDirectory, server: SftpServer, { publicKey }: HostKey): Promise<SftpStatus> {
   const host = server.address.host === '0.0.0.0' ? '127.0.0.1' : server.address.host;
   const { port } = server.address;
-  const hostKey = ((await directory.read(`${HOST_KEY}.pub`)) ?? '').split(' ').slice(0, 2).join(' ').trim();
-  await directory.write(KNOWN_HOSTS, `[${host}]:${port} ${hostKey}\n`);
+  await directory.write(KNOWN_HOSTS, `[${host}]:${port} ${publicKey}\n`);
   const options = [
     `IdentityFile=${quoteForSsh(directory.file(USER_KEY))}`,
     'IdentitiesOnly=yes',

@@ -1,24 +1,35 @@
 /**
- * tahoe.cfg as the reference writes it (configuration spec 12): INI, keys without regard to case, `%%` for a percent
- * sign. Only the keys that this node acts on have a field; the file itself is read here and written at creation only.
+ * tahoe.cfg as the reference reads and writes it (configuration spec 12), as far as this node acts on it. The file is
+ * written at creation only.
  */
 
+import { homedir } from 'node:os';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Encoding } from '../immutable/immutable.js';
 import { type Endpoint, parseEndpoint } from './endpoint.js';
+import { IniFile } from './ini-file.js';
+import { checkSettings, type NodeType, parseBoolean } from './known-settings.js';
 
 export interface TahoeConfig {
   readonly nickname: string;
   /** Undefined: no web server. */
   readonly webPort: Endpoint | undefined;
-  /** Where the storage server listens; undefined when disabled. */
-  readonly tubPort: Endpoint | undefined;
-  /** What the storage server tells clients, `host:port`. */
+  /** Where others reach this node. Undefined: on a port that is chosen once and kept. */
+  readonly tubPort: Endpoint | 'disabled' | undefined;
+  /** What the node tells others, `host:port`. Undefined: an address of this computer. */
   readonly tubLocation: string | undefined;
+  /** For uploads on their way; relative to the node directory. */
+  readonly temporaryDirectory: string;
+  /** One introducer, besides those of `private/introducers.yaml`. */
+  readonly introducerFurl: string | undefined;
   readonly encoding: Encoding;
+  /** Of new mutable files that ask for no other. */
+  readonly mutableFormat: MutableFormat;
   readonly storage: StorageConfig;
   readonly sftp: SftpConfig;
 }
+
+export type MutableFormat = 'sdmf' | 'mdmf';
 
 export interface StorageConfig {
   readonly enabled: boolean;
@@ -33,73 +44,109 @@ export interface SftpConfig {
   readonly port: Endpoint;
   /** Relative to the node directory; undefined: only the key that the node made for its own user. */
   readonly accountsFile: string | undefined;
+  /** Relative to the node directory; made if it is not there. */
+  readonly hostKeyFile: string;
 }
 
 export const DEFAULT_SEGMENT_SIZE = 1024 * 1024;
+export const DEFAULT_HOST_KEY_FILE = 'private/ssh_host_ed25519_key';
+const DEFAULT_SFTP_PORT: Endpoint = { port: 8022, host: undefined };
 
-/** Kind `invalid`, naming the section, the key and what is wrong with it. */
-export function parseTahoeConfig(text: string): TahoeConfig {
-  const file = new IniFile(text);
-  const tubPort = file.text('node', 'tub.port') ?? 'disabled';
+/**
+ * `source` is what messages call the file. Kinds `invalid` and `unsupported`, naming file, line and key: a mistake, or
+ * something that this program does not do (see known-settings).
+ */
+export function parseTahoeConfig(text: string, source = 'tahoe.cfg', type: NodeType = 'client'): TahoeConfig {
+  const file = new IniFile(text, source);
+  checkSettings(file, type);
+  const reader = new SettingReader(file);
   return {
-    nickname: file.text('node', 'nickname') ?? '<unspecified>',
-    webPort: optionalEndpoint(file.text('node', 'web.port') ?? ''),
-    tubPort: tubPort === 'disabled' ? undefined : parseEndpoint(tubPort),
-    tubLocation: locationOf(file.text('node', 'tub.location')),
-    encoding: parseEncoding(file),
+    nickname: reader.text('node', 'nickname') ?? '<unspecified>',
+    webPort: reader.optionalEndpoint('node', 'web.port'),
+    ...parseTub(reader),
+    temporaryDirectory: reader.path('node', 'tempdir') ?? 'tmp',
+    introducerFurl: reader.text('client', 'introducer.furl') || undefined,
+    encoding: parseEncoding(reader),
+    mutableFormat: parseMutableFormat(reader),
     storage: {
-      enabled: file.boolean('storage', 'enabled', true),
-      readonly: file.boolean('storage', 'readonly', false),
-      reservedBytes: parseSize(file.text('storage', 'reserved_space') ?? '0'),
-      directory: file.text('storage', 'storage_dir') ?? 'storage',
+      enabled: reader.boolean('storage', 'enabled', true),
+      readonly: reader.boolean('storage', 'readonly', false),
+      reservedBytes: reader.size('storage', 'reserved_space'),
+      directory: reader.path('storage', 'storage_dir') ?? 'storage',
     },
     sftp: {
-      enabled: file.boolean('sftpd', 'enabled', false),
-      port: parseEndpoint(file.text('sftpd', 'port') ?? 'tcp:8022'),
-      accountsFile: file.text('sftpd', 'accounts.file'),
+      enabled: reader.boolean('sftpd', 'enabled', false),
+      port: reader.endpoint('sftpd', 'port') ?? DEFAULT_SFTP_PORT,
+      accountsFile: reader.path('sftpd', 'accounts.file'),
+      hostKeyFile: reader.path('sftpd', 'host_privkey_file') ?? DEFAULT_HOST_KEY_FILE,
     },
   };
 }
 
 export type ConfigSections = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** The text of a tahoe.cfg with these sections and keys, in this order. */
+/**
+ * The text of a tahoe.cfg with these sections and keys, in this order. Kind `invalid` for a value that is more than one
+ * line.
+ */
 export function serializeTahoeConfig(sections: ConfigSections): string {
   const blocks = Object.entries(sections).map(([section, keys]) => {
-    const lines = Object.entries(keys).map(([key, value]) => `${key} = ${value.replaceAll('%', '%%')}`);
+    const lines = Object.entries(keys).map(([key, value]) => `${key} = ${serializeValue(key, value)}`);
     return [`[${section}]`, ...lines, ''].join('\n');
   });
   return blocks.join('\n');
 }
 
-function parseEncoding(file: IniFile): Encoding {
-  const sharesNeeded = file.number('client', 'shares.needed', 3);
-  const sharesHappy = file.number('client', 'shares.happy', 7);
-  const sharesTotal = file.number('client', 'shares.total', 10);
-  const maximumSegmentSize = file.number(
-    'client',
-    'shares._max_immutable_segment_size_for_testing',
-    DEFAULT_SEGMENT_SIZE,
-  );
-  if (sharesNeeded < 1 || sharesTotal > 256 || sharesNeeded > sharesTotal) {
-    throw wrong(`[client] needs 1 <= shares.needed <= shares.total <= 256, found ${sharesNeeded} and ${sharesTotal}`);
-  }
-  if (sharesHappy < 1 || sharesHappy > sharesTotal) {
-    throw wrong(`[client]shares.happy must be from 1 to shares.total (${sharesTotal}), found ${sharesHappy}`);
-  }
-  if (maximumSegmentSize < 1) throw wrong('[client] the segment size must be at least 1');
-  return { sharesNeeded, sharesHappy, sharesTotal, maximumSegmentSize };
+function serializeValue(key: string, value: string): string {
+  // Otherwise what follows the line break would be another key.
+  if (/[\r\n]/.test(value)) throw wrong(`${key} must be a single line`);
+  return value.replaceAll('%', '%%');
 }
 
-function optionalEndpoint(text: string): Endpoint | undefined {
-  return text === '' || text === 'none' ? undefined : parseEndpoint(text);
+function parseEncoding(reader: SettingReader): Encoding {
+  const needed = reader.number('client', 'shares.needed', 3);
+  const happy = reader.number('client', 'shares.happy', 7);
+  const total = reader.number('client', 'shares.total', 10);
+  const segment = reader.number('client', 'shares._max_immutable_segment_size_for_testing', DEFAULT_SEGMENT_SIZE);
+  if (total < 1 || total > 256) throw reader.wrong('client', 'shares.total', `must be from 1 to 256, found ${total}`);
+  if (needed < 1 || needed > total) {
+    throw reader.wrong('client', 'shares.needed', `must be from 1 to shares.total (${total}), found ${needed}`);
+  }
+  if (happy < 1 || happy > total) {
+    throw reader.wrong('client', 'shares.happy', `must be from 1 to shares.total (${total}), found ${happy}`);
+  }
+  if (segment < 1) throw reader.wrong('client', 'shares._max_immutable_segment_size_for_testing', 'must be at least 1');
+  return { sharesNeeded: needed, sharesHappy: happy, sharesTotal: total, maximumSegmentSize: segment };
 }
 
-/** `tcp:HOST:PORT` of a tub.location list to `HOST:PORT`: the first TCP hint. */
-function locationOf(text: string | undefined): string | undefined {
-  if (text === undefined || text === 'disabled') return undefined;
-  const hint = text.split(',').find((part) => part.trim().startsWith('tcp:'));
-  return hint?.trim().slice('tcp:'.length);
+function parseMutableFormat(reader: SettingReader): MutableFormat {
+  const format = (reader.text('client', 'mutable.format') ?? 'sdmf').toLowerCase();
+  if (format === 'sdmf' || format === 'mdmf') return format;
+  throw reader.wrong('client', 'mutable.format', `must be sdmf or mdmf, found ${format}`);
+}
+
+/** Both disabled, or neither; the port must be one that others can be told. */
+function parseTub(reader: SettingReader): Pick<TahoeConfig, 'tubPort' | 'tubLocation'> {
+  const port = reader.text('node', 'tub.port');
+  const location = reader.text('node', 'tub.location');
+  if (port === 'disabled' || location === 'disabled') {
+    if (port === location) return { tubPort: 'disabled', tubLocation: undefined };
+    throw reader.wrong('node', 'tub.port', 'and tub.location must be disabled together');
+  }
+  const tubPort = reader.endpoint('node', 'tub.port');
+  if (tubPort?.port === 0) throw reader.wrong('node', 'tub.port', 'cannot be 0: others must know the port');
+  return { tubPort, tubLocation: location === undefined ? undefined : locationOf(reader, location) };
+}
+
+/** `HOST:PORT` of the first TCP hint; undefined for `AUTO`. Before Foolscap 0.11 hints were bare `HOST:PORT`. */
+function locationOf(reader: SettingReader, text: string): string | undefined {
+  for (const part of text.split(',')) {
+    const hint = part.trim();
+    if (hint === 'AUTO') return undefined;
+    const address = /^(?:tcp:)?((?:\[[^\]]+\]|[^\s:]+):\d{1,5})$/.exec(hint)?.[1];
+    if (address !== undefined) return address;
+  }
+  throw reader.wrong('node', 'tub.location', `has no tcp:HOST:PORT: ${text}`);
 }
 
 const SIZE_UNITS: ReadonlyMap<string, number> = new Map(
@@ -111,77 +158,73 @@ const SIZE_UNITS: ReadonlyMap<string, number> = new Map(
   ]),
 );
 
-/** `100`, `5GB`, `1G`, `2MiB`: bytes. Kind `invalid` for anything else. */
-export function parseSize(text: string): number {
+/** `100`, `5GB`, `1G`, `2MiB`: bytes; undefined for anything else. */
+export function parseSize(text: string): number | undefined {
   const match = /^(\d{1,15})([A-Za-z]*)$/.exec(text.trim());
   const unit = SIZE_UNITS.get(match?.[2]?.toUpperCase() ?? '');
-  if (match === null || unit === undefined) {
-    throw wrong(`not a size: ${text} (write a number with K, M, G or T, for example 5G)`);
-  }
-  return Number(match[1]) * unit;
+  return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
 }
 
-const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
-  ['true', true],
-  ['yes', true],
-  ['on', true],
-  ['1', true],
-  ['false', false],
-  ['no', false],
-  ['off', false],
-  ['0', false],
-]);
+/** Values with a type; errors name file, line and key. */
+class SettingReader {
+  readonly #file: IniFile;
 
-/** Sections and keys of an INI text. The last of duplicate keys counts; indented lines continue the value above. */
-class IniFile {
-  readonly #values = new Map<string, string>();
-
-  constructor(text: string) {
-    let section: string | undefined;
-    let last: string | undefined;
-    for (const [index, line] of text.split(/\r?\n/).entries()) {
-      const trimmed = line.trim();
-      if (trimmed === '' || trimmed.startsWith('#') || trimmed.startsWith(';')) continue;
-      const header = /^\[([^\]]+)\]$/.exec(trimmed);
-      if (header !== null) {
-        section = header[1];
-        last = undefined;
-      } else if (/^\s/.test(line) && last !== undefined) {
-        this.#values.set(last, `${this.#values.get(last)}\n${trimmed}`);
-      } else {
-        const match = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(trimmed);
-        if (match === null || section === undefined) throw wrong(`line ${index + 1} is not "key = value": ${trimmed}`);
-        last = keyOf(section, match[1]!);
-        this.#values.set(last, match[2]!);
-      }
-    }
+  constructor(file: IniFile) {
+    this.#file = file;
   }
 
   text(section: string, key: string): string | undefined {
-    const value = this.#values.get(keyOf(section, key))?.trim();
-    if (value === undefined) return undefined;
-    if (/(^|[^%])(%%)*%([^%]|$)/.test(value)) throw wrong(`[${section}]${key}: write %% for a percent sign`);
-    return value.replaceAll('%%', '%');
+    return this.#file.text(section, key);
+  }
+
+  wrong(section: string, key: string, problem: string): TahoeError {
+    return this.#file.wrongValue(section, key, problem);
+  }
+
+  /** `~` is the user's home; undefined for nothing. */
+  path(section: string, key: string): string | undefined {
+    return this.text(section, key)?.replace(/^~(?=\/|$)/, () => homedir()) || undefined;
   }
 
   number(section: string, key: string, otherwise: number): number {
     const value = this.text(section, key);
     if (value === undefined) return otherwise;
-    if (!/^\d{1,15}$/.test(value)) throw wrong(`[${section}]${key} is not a whole number: ${value}`);
+    if (!/^\d{1,15}$/.test(value)) throw this.wrong(section, key, `is not a whole number: ${value}`);
     return Number(value);
   }
 
   boolean(section: string, key: string, otherwise: boolean): boolean {
     const value = this.text(section, key);
-    if (value === undefined) return otherwise;
-    const parsed = BOOLEANS.get(value.toLowerCase());
-    if (parsed === undefined) throw wrong(`[${section}]${key} is not true or false: ${value}`);
+    const parsed = value === undefined ? otherwise : parseBoolean(value);
+    if (parsed === undefined) throw this.wrong(section, key, `is not true or false: ${value}`);
     return parsed;
   }
-}
 
-function keyOf(section: string, key: string): string {
-  return `${section}]${key.toLowerCase()}`;
+  /** Nothing and an empty value are 0. */
+  size(section: string, key: string): number {
+    const value = this.text(section, key) || '0';
+    const parsed = parseSize(value);
+    if (parsed === undefined) {
+      throw this.wrong(section, key, `is not a size: ${value} (write a number with K, M, G or T, for example 5G)`);
+    }
+    return parsed;
+  }
+
+  endpoint(section: string, key: string): Endpoint | undefined {
+    const value = this.text(section, key);
+    if (value === undefined) return undefined;
+    const parsed = parseEndpoint(value);
+    if (parsed === undefined) {
+      throw this.wrong(section, key, `= ${value}: cannot listen there, write tcp:PORT:interface=127.0.0.1`);
+    }
+    return parsed;
+  }
+
+  /** The same, where an empty value or `none` means that there is none. */
+  optionalEndpoint(section: string, key: string): Endpoint | undefined {
+    const value = this.text(section, key);
+    return value === '' || value === 'none' ? undefined : this.endpoint(section, key);
+  }
 }
 
 function wrong(message: string): TahoeError {

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { isTahoeError } from '../../../src/errors/tahoe-error.js';
 import { createClient, createGrid } from '../../../src/node/create-node.js';
+import { startNode } from '../../../src/node/node.js';
 import { NodeClock } from '../../../src/node/node-clock.js';
 import { NodeDirectory } from '../../../src/node/node-directory.js';
 import { NodeEntropy } from '../../../src/node/node-entropy.js';
-import { startStorageNode } from '../../../src/node/storage-node.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { connectServer, parseServersYaml } from '../../../src/storage-client/server-list.js';
 
@@ -42,8 +42,8 @@ test('a server of the grid answers at its announced address, keeps its identity,
   await createGrid(root, { servers: 1, encoding: { sharesNeeded: 1, sharesHappy: 1, sharesTotal: 1 } });
   const path = join(root, 'server-0');
   const options = { warn: (line: string) => t.fail(line) };
-  const first = await startStorageNode(path, options);
-  const error = await t.throwsAsync(startStorageNode(path, options));
+  const first = await startNode(path, options);
+  const error = await t.throwsAsync(startNode(path, options));
   t.true(isTahoeError(error, 'busy'));
   const yaml = await readFile(join(root, 'client/private/servers.yaml'), 'utf8');
   const [announcement] = parseServersYaml(yaml, silentLogger);
@@ -51,7 +51,7 @@ test('a server of the grid answers at its announced address, keeps its identity,
   t.teardown(() => server.close());
   t.regex((await server.version()).applicationVersion, /^tahoe-ts\//);
   await first.stop();
-  const second = await startStorageNode(path, options);
+  const second = await startNode(path, options);
   t.is(second.description, first.description);
   await second.stop();
 });
@@ -79,4 +79,44 @@ test('secrets are made once, readable by the owner only', async (t) => {
   t.deepEqual(await directory.secret('convergence', entropy), secret);
   t.regex((await directory.read('private', 'convergence')) ?? '', /^[a-z2-7]{52}\n$/);
   t.is(await modeOf(directory.file('private', 'convergence')), 0o600);
+});
+
+test('a directory with storage and a web port runs as both, on a port that it keeps', async (t) => {
+  const path = join(await temporaryDirectory(t), 'node');
+  const config = '[node]\nnickname = both\nweb.port = tcp:0:interface=127.0.0.1\n[storage]\nreserved_space = 1\n';
+  const directory = await NodeDirectory.create(path, config);
+  const warnings: string[] = [];
+  const options = { warn: (line: string) => void warnings.push(line) };
+  const first = await startNode(path, options);
+  t.regex(first.description, /^both: pb:\/\/\S+, http:\/\/127\.0\.0\.1:\d+\/$/);
+  t.deepEqual(warnings, ['there are no storage servers: write them into private/servers.yaml']);
+  const url = (await directory.read('node.url'))?.trim() ?? '';
+  t.is((await fetch(`${url}uri`, { method: 'PUT', body: 'small' })).status, 200);
+  t.regex((await directory.read('client.port')) ?? '', /^tcp:\d+\n$/);
+  const address = /@\S+,/.exec(first.description)?.[0];
+  await first.stop();
+  const second = await startNode(path, options);
+  t.is(/@\S+,/.exec(second.description)?.[0], address);
+  await second.stop();
+});
+
+test('settings in files of their own, as very old nodes had them, are refused', async (t) => {
+  const directory = await NodeDirectory.create(join(await temporaryDirectory(t), 'node'), '');
+  await directory.write('nickname', 'me\n');
+  await t.throwsAsync(directory.config(), { message: /files of their own \(nickname\).*tahoe\.cfg/ });
+});
+
+test('a mistake is named with the whole path of its file', async (t) => {
+  const directory = await NodeDirectory.create(join(await temporaryDirectory(t), 'node'), '[node]\nnick = me\n');
+  const error = await t.throwsAsync(directory.config());
+  t.is(error?.message, `${directory.file('tahoe.cfg')}:2: [node] nick is not a key of this section`);
+});
+
+test('an empty convergence secret is one, and anything but base32 is named', async (t) => {
+  const directory = await NodeDirectory.create(join(await temporaryDirectory(t), 'node'), '');
+  const entropy = new NodeEntropy();
+  await directory.write('private/convergence', '\n');
+  t.is((await directory.secret('convergence', entropy)).length, 0);
+  await directory.write('private/secret', 'not base32!\n');
+  await t.throwsAsync(directory.secret('secret', entropy), { message: /private\/secret does not hold base32/ });
 });
