@@ -113,8 +113,10 @@ export class GridClient implements Grid {
     const assessment = assessSlot(map, { proven: undefined, attempts: [] }, quorums, keys.readKey);
     if (assessment.kind === 'absent')
       throw new TahoeError('no share of the file was found', { kind: 'unrecoverable', op: 'grid.overwrite' });
-    if (assessment.kind === 'uncoordinated') return { kind: 'collision', reason: assessment.reason };
     if (assessment.kind !== 'base') return { kind: 'unproven', reason: assessment.reason };
+    // contents of files are not merged
+    if (assessment.forks.length > 0)
+      return { kind: 'collision', reason: `${assessment.forks.length + 1} versions that do not contain each other` };
     const { base, lineage, usable, highestSequenceNumber } = assessment;
     const attempt = makeAttempt(slots, {
       keys,

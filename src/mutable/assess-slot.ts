@@ -2,13 +2,18 @@
  * Which version of a slot to build on, decided from one map and what this node remembers: vfs blueprint 5.3 to 5.7.
  * Pure: all the rules that keep two writers from losing each other's changes, without a single request.
  *
- * Where more than one living version stands on the servers the answer is `uncoordinated`: nothing may be written.
+ * Where this differs from the blueprint's text:
+ * - 5.6 merges versions newer than P; here also those with the same sequence number as P, which 5.7 would otherwise
+ *   leave alone for ever. To merge more is never wrong.
+ * - 5.5 stops to collect tips when their union reaches I; here all of them are merged then, for the same reason.
+ * - A share that proves nothing is treated as an unreadable version: 5.7 does not speak of it, and a directory with
+ *   many damaged shares would wait for ever.
  */
 import type { ReadKey } from '../encoding/brands.js';
 import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { compareVersions, isBuiltOn, type VersionKey, versionKey } from './lineage.js';
-import { answeredRegisters, describeMap, highestSequenceNumber, type Quorums, type SlotMap } from './slot-map.js';
+import { answeredRegisters, describeMap, type Quorums, type SlotMap, seenShareNumbers } from './slot-map.js';
 
 /** An attempt of this node that is not proven: its contents are in the journal, so it can be read even from one share. */
 export interface OwnAttempt {
@@ -21,83 +26,264 @@ export interface SlotMemory {
   /** The highest version that this node has proven (P). */
   readonly proven: SdmfCheckstring | undefined;
   readonly attempts: readonly OwnAttempt[];
+  /** Versions whose contents this node has, besides its own attempts. Default none. */
+  readonly known?: readonly SdmfCheckstring[];
+  /** Nobody but this node has ever known the slot: whatever stands there are its own first attempts. Default false. */
+  readonly isUnborn?: boolean;
+  /** Every server that answers has held the same for T_settle and was asked again after it. Default false. */
+  readonly isSettled?: boolean;
+}
+
+/** A living version that the base does not contain: to be merged into the next attempt. */
+export interface Fork {
+  readonly key: VersionKey;
+  readonly version: SdmfCheckstring;
+  /** What it contains, itself excluded. */
+  readonly lineage: readonly VersionKey[];
+  /** The version that it was built on, if the base contains that too: the third side of the merge. */
+  readonly parent: VersionKey | undefined;
+}
+
+export interface Base {
+  readonly kind: 'base';
+  readonly base: SdmfCheckstring;
+  readonly key: VersionKey;
+  /** What the base contains, itself excluded. */
+  readonly lineage: readonly VersionKey[];
+  /** Highest first. */
+  readonly forks: readonly Fork[];
+  /** Servers that may be written, in the order of their lowest share number. */
+  readonly usable: readonly StorageServer[];
+  readonly highestSequenceNumber: number;
+  /** P: the highest version known to be proven, remembered or seen on a write quorum just now. */
+  readonly proven: SdmfCheckstring | undefined;
+  /** The base is the remembered P, because the servers show less. Its contents are this node's alone. */
+  readonly isRolledBack: boolean;
 }
 
 export type Assessment =
   /** No share anywhere: the slot was never published, or is lost. */
   | { readonly kind: 'absent' }
-  /** Too few answers, or no version that a quorum stands behind; try again later. */
+  /** Too few answers, or no versions that a quorum stands behind; try again later. */
   | { readonly kind: 'unavailable'; readonly reason: string }
-  /** More than one living version. */
-  | { readonly kind: 'uncoordinated'; readonly reason: string }
-  /** Less than the remembered proven version is visible. */
+  /** It goes on only after everything has stood unchanged for T_settle: others may be at work. */
+  | { readonly kind: 'unsettled'; readonly reason: string; readonly isRolledBack: boolean }
+  /** Less than the remembered proven version is visible, and its contents are not known here. */
   | { readonly kind: 'rolled-back'; readonly reason: string }
-  | {
-      readonly kind: 'base';
-      readonly base: SdmfCheckstring;
-      readonly key: VersionKey;
-      /** What the base contains, itself excluded. */
-      readonly lineage: readonly VersionKey[];
-      /** Servers that may be written, in the order of their lowest share number. */
-      readonly usable: readonly StorageServer[];
-      readonly highestSequenceNumber: number;
-    };
+  | Base;
 
 interface Node {
   readonly key: VersionKey;
   readonly version: SdmfCheckstring;
   readonly shareNumbers: ReadonlySet<number>;
   readonly recoverable: boolean;
-  lineage: Set<VersionKey>;
+  /** The versions that it was built on directly, as far as they are known. */
+  readonly parents: Set<VersionKey>;
+  readonly lineage: Set<VersionKey>;
 }
 
 export function assessSlot(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKey: ReadKey): Assessment {
   if (answeredRegisters(map, quorums.sharesTotal) < quorums.answers) {
     return { kind: 'unavailable', reason: `too few servers answered: ${describeMap(map)}` };
   }
-  const nodes = versionNodes(map, memory, quorums, readKey);
-  const visible = nodes.filter((node) => node.shareNumbers.size > 0);
-  const damaged = [...map.answered.values()].some((shares) => shares.size > 0);
-  if (visible.length === 0) {
-    if (damaged || memory.proven !== undefined) return rolledBack(map, memory);
-    return { kind: 'absent' };
+  const isEmpty = [...map.answered.values()].every((shares) => shares.size === 0);
+  if (isEmpty && memory.proven === undefined) return { kind: 'absent' };
+  return new Judge(map, memory, quorums, readKey).assess();
+}
+
+/** The version that a reader takes: the base, also while too few servers may be written. */
+export function readableBase(
+  map: SlotMap,
+  memory: SlotMemory,
+  quorums: Quorums,
+  readKey: ReadKey,
+): VersionKey | undefined {
+  if (answeredRegisters(map, quorums.sharesTotal) < quorums.answers) return undefined;
+  return new Judge(map, memory, quorums, readKey).readable();
+}
+
+/** One assessment. */
+class Judge {
+  readonly #map: SlotMap;
+  readonly #memory: SlotMemory;
+  readonly #quorums: Quorums;
+  readonly #nodes: readonly Node[];
+  readonly #visible: readonly Node[];
+  /** P. */
+  readonly #proven: Node | undefined;
+
+  constructor(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKey: ReadKey) {
+    this.#map = map;
+    this.#memory = memory;
+    this.#quorums = quorums;
+    this.#nodes = versionNodes(map, memory, quorums, readKey);
+    this.#visible = this.#nodes.filter((node) => node.shareNumbers.size > 0);
+    const remembered = memory.proven === undefined ? undefined : versionKey(memory.proven);
+    this.#proven = this.#nodes.findLast(
+      ({ key, shareNumbers }) => key === remembered || shareNumbers.size >= quorums.write,
+    );
   }
 
-  const recoverable = visible.filter((node) => node.recoverable);
-  const contained = new Set(recoverable.flatMap((node) => [...node.lineage]));
-  const tips = recoverable
-    .filter((node) => !contained.has(node.key))
-    .sort((a, b) => compareVersions(b.version, a.version));
-  const base = tips.find((tip) => familySize(tip, visible, memory.proven) >= quorums.overlap);
-  if (base === undefined) {
-    return { kind: 'unavailable', reason: `no version stands on enough servers: ${describeMap(map)}` };
+  readable(): VersionKey | undefined {
+    const base = this.#baseOf(this.#tips());
+    const isBelowProven = this.#proven !== undefined && base !== undefined && isOlder(base, this.#proven);
+    return isBelowProven ? undefined : base?.key;
   }
-  const { proven } = memory;
-  if (proven !== undefined && compareVersions(base.version, proven) < 0) return rolledBack(map, memory);
-  const forks = tips.filter(
-    (tip) => tip !== base && (proven === undefined || compareVersions(tip.version, proven) > 0),
-  );
-  if (forks.length > 0) {
-    return { kind: 'uncoordinated', reason: `${forks.length + 1} living versions: ${describeMap(map)}` };
+
+  assess(): Assessment {
+    const proven = this.#proven;
+    const tips = this.#tips();
+    const base = this.#baseOf(tips);
+    const isBelowProven = proven !== undefined && (base === undefined || isOlder(base, proven));
+    if (isBelowProven && !this.#visible.some((node) => isNewer(node, proven))) return this.#rolledBack(proven);
+    // a version that was proven and replaced is nothing to go back to
+    const alive = tips.filter((tip) => proven === undefined || !isOlder(tip, proven));
+    if (base !== undefined && alive.includes(base)) return this.#based(base, alive, false);
+    return this.#union(alive);
   }
-  return {
-    kind: 'base',
-    base: base.version,
-    key: base.key,
-    lineage: [...base.lineage],
-    usable: usableServers(map, base, proven),
-    highestSequenceNumber: Math.max(
-      highestSequenceNumber(map),
-      ...memory.attempts.map((own) => own.version.sequenceNumber),
-    ),
-  };
+
+  /** Versions that can be read and that no other such version contains, highest first. */
+  #tips(): Node[] {
+    const recoverable = this.#visible.filter((node) => node.recoverable);
+    const contained = new Set(recoverable.flatMap((node) => [...node.lineage]));
+    return recoverable.filter((node) => !contained.has(node.key)).reverse();
+  }
+
+  #baseOf(tips: readonly Node[]): Node | undefined {
+    return tips.find((tip) => this.#memory.isUnborn || this.#family([tip]) >= this.#quorums.overlap);
+  }
+
+  /** No single version has a quorum behind it: after a while all of them together may. */
+  #union(tips: readonly Node[]): Assessment {
+    const [highest] = tips;
+    const reason = `no version stands on enough servers: ${describeMap(this.#map)}`;
+    if (highest === undefined || this.#family(tips) < this.#quorums.overlap) return { kind: 'unavailable', reason };
+    if (!this.#memory.isSettled) return { kind: 'unsettled', reason, isRolledBack: false };
+    return this.#based(highest, tips, false);
+  }
+
+  #rolledBack(proven: Node): Assessment {
+    const reason = `sequence ${proven.version.sequenceNumber} was proven, but now: ${describeMap(this.#map)}`;
+    if (!this.#memory.isSettled) return { kind: 'unsettled', reason, isRolledBack: true };
+    const isKnown = [...(this.#memory.known ?? []), ...this.#memory.attempts.map(({ version }) => version)].some(
+      (version) => versionKey(version) === proven.key,
+    );
+    return isKnown ? this.#based(proven, [], true) : { kind: 'rolled-back', reason };
+  }
+
+  #based(base: Node, tips: readonly Node[], isRolledBack: boolean): Assessment {
+    const proven = this.#proven;
+    const contained = new Set([base.key, ...base.lineage]);
+    // removed from sight by servers that went back, it may be in nobody's lineage
+    const isProvenApart =
+      proven !== undefined && !contained.has(proven.key) && proven.recoverable && proven.shareNumbers.size > 0;
+    if (proven !== undefined && !isProvenApart) contained.add(proven.key);
+    const apart = tips.filter((tip) => !contained.has(tip.key));
+    if (isProvenApart && !apart.includes(proven)) apart.push(proven);
+    const forks = apart.map((node) => forkOf(node, contained));
+    for (const fork of forks) for (const key of [fork.key, ...fork.lineage]) contained.add(key);
+    const usable = this.#usable(base, contained);
+    if (usable === undefined) {
+      const reason = `too few servers may be written: ${describeMap(this.#map)}`;
+      return this.#memory.isSettled
+        ? { kind: 'unavailable', reason }
+        : { kind: 'unsettled', reason, isRolledBack: false };
+    }
+    return {
+      kind: 'base',
+      base: base.version,
+      key: base.key,
+      lineage: [...base.lineage],
+      forks,
+      usable,
+      highestSequenceNumber: Math.max(0, ...this.#nodes.map(({ version }) => version.sequenceNumber)),
+      proven: proven?.version,
+      isRolledBack,
+    };
+  }
+
+  /** Share numbers that hold one of the tips or a version that it contains. */
+  #family(tips: readonly Node[]): number {
+    const proven = this.#proven;
+    const family = new Set<number>();
+    for (const tip of tips) {
+      const containsProven = proven !== undefined && (tip === proven || tip.lineage.has(proven.key));
+      for (const node of this.#visible) {
+        // a proof closes the attempts that would link older registers to anybody
+        const isMember = node === tip || tip.lineage.has(node.key) || (containsProven && isOlder(node, proven));
+        if (isMember) for (const number of node.shareNumbers) family.add(number);
+      }
+    }
+    return family.size;
+  }
+
+  /** Undefined if those that may be written are fewer than W. */
+  #usable(base: Node, contained: ReadonlySet<VersionKey>): StorageServer[] | undefined {
+    const floor = this.#proven ?? (this.#memory.isSettled ? base : undefined);
+    const replaceable = new Set(contained);
+    if (floor !== undefined) for (const node of this.#visible) if (isOlder(node, floor)) replaceable.add(node.key);
+    const first = this.#serversWith((version) => version !== undefined && replaceable.has(version));
+    if (this.#isQuorum(first)) return first;
+    if (!this.#memory.isSettled) return undefined;
+    // what nobody has gone on with and nobody can read any more
+    const unanswered = this.#quorums.sharesTotal - answeredRegisters(this.#map, this.#quorums.sharesTotal);
+    const isDead = (count: number) => count + unanswered < this.#quorums.write;
+    for (const node of this.#visible)
+      if (!node.recoverable && isDead(node.shareNumbers.size)) replaceable.add(node.key);
+    const mayReplaceDamaged = isDead(this.#damagedNumbers());
+    const second = this.#serversWith((version) =>
+      version === undefined ? mayReplaceDamaged : replaceable.has(version),
+    );
+    return this.#isQuorum(second) ? second : undefined;
+  }
+
+  /** A server that holds anything else as well may belong to a writer that is still alive, and is left alone. */
+  #serversWith(mayReplace: (version: VersionKey | undefined) => boolean): StorageServer[] {
+    const usable: { server: StorageServer; lowest: number }[] = [];
+    for (const [server, shares] of this.#map.answered) {
+      if (![...shares.values()].every(({ version }) => mayReplace(version))) continue;
+      usable.push({ server, lowest: Math.min(Number.POSITIVE_INFINITY, ...shares.keys()) });
+    }
+    return usable.sort((a, b) => a.lowest - b.lowest).map(({ server }) => server);
+  }
+
+  /** Numbers that are nowhere count too where they will be placed: see planWrites. */
+  #isQuorum(servers: readonly StorageServer[]): boolean {
+    const numbers = new Set<number>();
+    for (const server of servers) for (const number of this.#map.answered.get(server)!.keys()) numbers.add(number);
+    const missing = this.#map.silent.size > 0 ? 0 : this.#quorums.sharesTotal - seenShareNumbers(this.#map).size;
+    return numbers.size + (servers.length === 0 ? 0 : missing) >= this.#quorums.write;
+  }
+
+  #damagedNumbers(): number {
+    const numbers = new Set<number>();
+    for (const shares of this.#map.answered.values()) {
+      for (const { shareNumber, version } of shares.values()) if (version === undefined) numbers.add(shareNumber);
+    }
+    return numbers.size;
+  }
+}
+
+function forkOf(node: Node, contained: ReadonlySet<VersionKey>): Fork {
+  const parent = [...node.parents].find((key) => contained.has(key));
+  return { key: node.key, version: node.version, lineage: [...node.lineage], parent };
+}
+
+function isOlder(node: Node, than: Node): boolean {
+  return node.version.sequenceNumber < than.version.sequenceNumber;
+}
+
+function isNewer(node: Node, than: Node): boolean {
+  return node.version.sequenceNumber > than.version.sequenceNumber;
 }
 
 /** All versions seen or remembered, ascending, each with what it contains. */
 function versionNodes(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKey: ReadKey): Node[] {
   const own = new Map(memory.attempts.map((attempt) => [versionKey(attempt.version), attempt]));
+  const known = new Set(memory.known?.map(versionKey));
   const versions = new Map<VersionKey, SdmfCheckstring>();
-  if (memory.proven !== undefined) versions.set(versionKey(memory.proven), memory.proven);
+  const remembered = [...(memory.known ?? []), ...(memory.proven === undefined ? [] : [memory.proven])];
+  for (const version of remembered) versions.set(versionKey(version), version);
   for (const [key, attempt] of own) versions.set(key, attempt.version);
   for (const seen of map.versions.values()) versions.set(seen.key, seen.prefix);
 
@@ -106,48 +292,18 @@ function versionNodes(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKe
     const seen = map.versions.get(key);
     const shareNumbers = new Set(seen?.shares.keys());
     const needed = seen?.prefix.sharesNeeded ?? quorums.sharesNeeded;
-    const recoverable = shareNumbers.size >= needed || (own.has(key) && shareNumbers.size > 0);
-    const lineage = new Set(own.get(key)?.lineage);
+    const recoverable = shareNumbers.size >= needed || own.has(key) || known.has(key);
+    const recorded = own.get(key)?.lineage ?? [];
+    const lineage = new Set(recorded);
+    const parents = new Set(recorded.slice(0, 1));
     for (const older of nodes) {
-      if (!lineage.has(older.key) && !isBuiltOn(readKey, version, older.version)) continue;
+      const isDirect = isBuiltOn(readKey, version, older.version);
+      if (isDirect) parents.add(older.key);
+      if (!isDirect && !lineage.has(older.key)) continue;
       lineage.add(older.key);
       for (const inherited of older.lineage) lineage.add(inherited);
     }
-    nodes.push({ key, version, shareNumbers, recoverable, lineage });
+    nodes.push({ key, version, shareNumbers, recoverable, parents, lineage });
   }
   return nodes;
-}
-
-/** Share numbers that hold the version or one that it contains. */
-function familySize(tip: Node, visible: readonly Node[], proven: SdmfCheckstring | undefined): number {
-  const containsProven =
-    proven !== undefined && (tip.key === versionKey(proven) || tip.lineage.has(versionKey(proven)));
-  const family = new Set<number>();
-  for (const node of visible) {
-    const older = containsProven && node.version.sequenceNumber < proven.sequenceNumber;
-    if (node !== tip && !tip.lineage.has(node.key) && !older) continue;
-    for (const number of node.shareNumbers) family.add(number);
-  }
-  return family.size;
-}
-
-/** A register holding anything else may belong to a writer that is still alive, and is left alone. */
-function usableServers(map: SlotMap, base: Node, proven: SdmfCheckstring | undefined): StorageServer[] {
-  const usable: { server: StorageServer; lowest: number }[] = [];
-  for (const [server, shares] of map.answered) {
-    const mayReplace = [...shares.values()].every(({ version }) => {
-      if (version === undefined) return false;
-      if (version === base.key || base.lineage.has(version)) return true;
-      const seen = map.versions.get(version);
-      return seen !== undefined && proven !== undefined && seen.prefix.sequenceNumber < proven.sequenceNumber;
-    });
-    if (mayReplace) usable.push({ server, lowest: Math.min(Number.POSITIVE_INFINITY, ...shares.keys()) });
-  }
-  return usable.sort((a, b) => a.lowest - b.lowest).map(({ server }) => server);
-}
-
-function rolledBack(map: SlotMap, memory: SlotMemory): Assessment {
-  const proven =
-    memory.proven === undefined ? 'the shares are damaged' : `sequence ${memory.proven.sequenceNumber} was proven`;
-  return { kind: 'rolled-back', reason: `${proven}, but now: ${describeMap(map)}` };
 }

@@ -20,7 +20,9 @@ import type { SigningKeys, SlotKeys } from './slot-keys.js';
 import { answeredRegisters, describeMap, type Quorums, type SlotMap, seenShareNumbers } from './slot-map.js';
 
 /** A proof must be complete within this time of the first test-and-set (T_pub), so that nobody has given us up. */
-const publishTimeMs = 15_000;
+export function publishTimeMs(context: SlotContext): number {
+  return context.publishMs ?? 15_000;
+}
 
 export interface Attempt {
   readonly version: SdmfCheckstring;
@@ -39,6 +41,7 @@ export interface AttemptInput {
   readonly content: Uint8Array;
   /** One more than the highest ever seen, unreadable ones and own attempts included. */
   readonly sequenceNumber: number;
+  /** `lineage`: what the base contains, and what was merged into it with all that that contains. */
   readonly base: { readonly version: SdmfCheckstring; readonly lineage: readonly VersionKey[] } | undefined;
   readonly quorums: Quorums;
 }
@@ -127,7 +130,8 @@ export async function publishAttempt(
   const proof = await proveAttempt(context, keys, attempt, target.quorums, target.map.asked.length);
   if (typeof proof === 'string') return { kind: 'unproven', reason: proof };
   const tookMs = context.clock.monotonicMs() - startedMs;
-  if (tookMs > publishTimeMs) return { kind: 'unproven', reason: `the proof took ${Math.round(tookMs / 1000)} s` };
+  if (tookMs > publishTimeMs(context))
+    return { kind: 'unproven', reason: `the proof took ${Math.round(tookMs / 1000)} s` };
   return { kind: 'proven', shares: proof };
 }
 
@@ -206,28 +210,39 @@ async function proveAttempt(
 ): Promise<ReadonlyMap<number, ReadonlySet<ServerId>> | string> {
   const map = await mapSlot(context, keys, {
     serverCount,
-    enough: (sofar) => shownOn(keys, sofar, attempt).size >= quorums.sharesTotal,
+    enough: (sofar) => shownOn(sofar, versionsContaining(keys, sofar, attempt)).size >= quorums.sharesTotal,
   });
-  const shown = shownOn(keys, map, attempt);
+  const containing = versionsContaining(keys, map, attempt);
+  const shown = shownOn(map, containing);
   if (shown.size < quorums.write) return `read back on too few servers: ${describeMap(map)}`;
   const unanswered = quorums.sharesTotal - answeredRegisters(map, quorums.sharesTotal);
   for (const { prefix, shares, key } of map.versions.values()) {
-    if (key === attempt.key || compareVersions(prefix, attempt.version) < 0) continue;
-    const mayBeReadable = shares.size + unanswered >= prefix.sharesNeeded;
-    if (mayBeReadable && !isBuiltOn(keys.readKey, prefix, attempt.version))
-      return `a version above it is visible: ${describeMap(map)}`;
+    if (containing.has(key) || compareVersions(prefix, attempt.version) < 0) continue;
+    // readers of other make would choose it
+    if (shares.size + unanswered >= prefix.sharesNeeded) return `a version above it is visible: ${describeMap(map)}`;
   }
   const own = map.versions.get(attempt.key);
-  if (own === undefined) return shown; // only versions that contain it are left
+  // whoever built on it has read it whole
+  if (own === undefined || (own.shares.size < own.prefix.sharesNeeded && containing.size > 1)) return shown;
   const readBack = await retrieveVersion(context, keys, own);
   return bytesEqual(readBack, attempt.content) ? shown : 'the contents read back differ';
 }
 
-/** Share numbers that hold the attempt or a version built on it, and where. */
-function shownOn(keys: SlotKeys, map: SlotMap, attempt: Attempt): Map<number, Set<ServerId>> {
+/** The attempt and the visible versions that were built on it, directly or through each other. */
+function versionsContaining(keys: SlotKeys, map: SlotMap, attempt: Attempt): Set<VersionKey> {
+  const found = new Map<VersionKey, SdmfCheckstring>([[attempt.key, attempt.version]]);
+  const ascending = [...map.versions.values()].sort((a, b) => compareVersions(a.prefix, b.prefix));
+  for (const { key, prefix } of ascending) {
+    if ([...found.values()].some((base) => isBuiltOn(keys.readKey, prefix, base))) found.set(key, prefix);
+  }
+  return new Set(found.keys());
+}
+
+/** Share numbers that hold one of the versions, and where. */
+function shownOn(map: SlotMap, versions: ReadonlySet<VersionKey>): Map<number, Set<ServerId>> {
   const servers = new Map<number, Set<ServerId>>();
-  for (const { prefix, shares, key } of map.versions.values()) {
-    if (key !== attempt.key && !isBuiltOn(keys.readKey, prefix, attempt.version)) continue;
+  for (const { shares, key } of map.versions.values()) {
+    if (!versions.has(key)) continue;
     for (const [number, seen] of shares) {
       const known = servers.get(number) ?? new Set();
       for (const { server } of seen) known.add(server.id);

@@ -11,7 +11,7 @@ import {
 } from '../share-layout/sdmf-share.js';
 import { permuteServers } from '../storage-protocol/permutation.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
-import { assessSlot, type SlotMemory } from './assess-slot.js';
+import { readableBase, type SlotMemory } from './assess-slot.js';
 import { compareVersions } from './lineage.js';
 import { askServer, mapSlot } from './map-slot.js';
 import { retrieveVersion } from './retrieve.js';
@@ -28,22 +28,26 @@ export interface SlotContents {
 /** When the first servers have not all said that nothing has changed by then, the others are asked too. */
 const LATE_MS = 300;
 
-const noMemory: SlotMemory = { proven: undefined, attempts: [] };
-
 /**
  * The best version. Kind `unrecoverable` if no version has enough shares on the servers that answer, naming what was
- * found. `quorums` are those of new files and serve until a share has shown the file's own.
+ * found. `quorums` are those of new files and serve until a share has shown the file's own. `proven` is the version that
+ * this node knows to be proven: if only older ones can be read, the newest of them is the answer all the same.
  */
-export async function readSlot(context: SlotContext, keys: SlotKeys, quorums: Quorums): Promise<SlotContents> {
+export async function readSlot(
+  context: SlotContext,
+  keys: SlotKeys,
+  quorums: Quorums,
+  proven?: SdmfCheckstring,
+): Promise<SlotContents> {
   let map = await mapSlot(context, keys, {
     serverCount: quorums.sharesTotal,
-    enough: (sofar) => bestByQuorum(sofar, keys, quorums) !== undefined,
+    enough: (sofar) => bestByQuorum(sofar, keys, quorums, proven) !== undefined,
   });
-  let best = bestByQuorum(map, keys, quorums) ?? newestReadable(map);
+  let best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
   if (best === undefined && context.servers().length > map.asked.length) {
     // shares may have been placed beyond the first servers of the list
     map = await mapSlot(context, keys, { serverCount: Number.POSITIVE_INFINITY });
-    best = bestByQuorum(map, keys, quorums) ?? newestReadable(map);
+    best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
   }
   if (best === undefined) {
     throw new TahoeError(`no version can be read: ${describeMap(map)}`, {
@@ -110,9 +114,15 @@ function isOlder(head: Uint8Array, version: SdmfCheckstring): boolean {
   }
 }
 
-function bestByQuorum(map: SlotMap, keys: SlotKeys, fallback: Quorums): SeenVersion | undefined {
-  const assessment = assessSlot(map, noMemory, quorumsSeen(map) ?? fallback, keys.readKey);
-  return assessment.kind === 'base' ? map.versions.get(assessment.key) : undefined;
+function bestByQuorum(
+  map: SlotMap,
+  keys: SlotKeys,
+  fallback: Quorums,
+  proven: SdmfCheckstring | undefined,
+): SeenVersion | undefined {
+  const memory: SlotMemory = { proven, attempts: [] };
+  const key = readableBase(map, memory, quorumsSeen(map) ?? fallback, keys.readKey);
+  return key === undefined ? undefined : map.versions.get(key);
 }
 
 /** The encoding that the slot itself shows, with the write quorum of a bare majority. */

@@ -20,6 +20,10 @@ export interface SlotContext {
   readonly log: Logger;
   /** How long one server may take for one request; what it did then is unknown. */
   readonly requestTimeoutMs: number;
+  /** A proof must be complete within this time of the first test-and-set (T_pub). Default 15 s. */
+  readonly publishMs?: number;
+  /** By how much T_settle is longer. Default 5 s. */
+  readonly settleMarginMs?: number;
 }
 
 export interface SlotSecrets {

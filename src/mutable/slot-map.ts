@@ -79,13 +79,6 @@ export function seenShareNumbers(map: SlotMap): Set<number> {
   return numbers;
 }
 
-/** The highest sequence number on any server, readable or not. */
-export function highestSequenceNumber(map: SlotMap): number {
-  let highest = 0;
-  for (const { prefix } of map.versions.values()) highest = Math.max(highest, prefix.sequenceNumber);
-  return highest;
-}
-
 /** One line for logs and messages: what was seen where, without secrets. */
 export function describeMap(map: SlotMap): string {
   const versions = [...map.versions.values()].map(

@@ -89,8 +89,10 @@ export class DirectoryPublisher {
     switch (assessment.kind) {
       case 'unavailable':
         return { kind: 'retry', reason: assessment.reason, isCollision: false };
-      case 'uncoordinated':
-        return { kind: 'stopped', state: 'conflict', reason: assessment.reason };
+      case 'unsettled':
+        return assessment.isRolledBack
+          ? { kind: 'stopped', state: 'failed', reason: assessment.reason }
+          : { kind: 'retry', reason: assessment.reason, isCollision: false };
       case 'rolled-back':
         return { kind: 'stopped', state: 'failed', reason: assessment.reason };
       case 'absent':
@@ -98,6 +100,10 @@ export class DirectoryPublisher {
           return { kind: 'retry', reason: 'no share of it is on the servers that answer', isCollision: false };
         break;
       case 'base':
+        if (assessment.forks.length > 0) {
+          const reason = `${assessment.forks.length + 1} living versions of the directory`;
+          return { kind: 'stopped', state: 'conflict', reason };
+        }
         await this.#adoptBase(directory, map, assessment.key);
         break;
     }
