@@ -61,7 +61,7 @@ async function putPatiently(session: NodeSession, source: CopySource, address: s
     await put();
   } catch (error) {
     if (!isTahoeError(error, 'no-space')) throw error;
-    await waitForGrid(session, undefined);
+    await waitForGrid(session);
     await put();
   }
 }

@@ -3,12 +3,14 @@ import { Command, CommanderError } from 'commander';
 import { asTahoeError, describeError, type TahoeError } from '../errors/tahoe-error.js';
 import { readVersion } from '../node/version.js';
 import { addAliasCommands } from './commands/alias-commands.js';
+import { addConflictCommands } from './commands/conflict-commands.js';
 import { addCopyCommand } from './commands/copy-command.js';
 import { addCreateCommands } from './commands/create-commands.js';
 import { addDirectoryCommands } from './commands/directory-commands.js';
 import { addFileCommands } from './commands/file-commands.js';
 import { addListCommand } from './commands/list-command.js';
 import { addMountCommands } from './commands/mount-commands.js';
+import { addReceiptCommand } from './commands/receipt-command.js';
 import { addRunCommand } from './commands/run-command.js';
 import { addStatusCommands } from './commands/status-commands.js';
 import { EXIT_FAILURE, EXIT_OK, exitCodeOf } from './exit-codes.js';
@@ -42,6 +44,8 @@ function buildProgram(version: string): Command {
     addRunCommand,
     addMountCommands,
     addStatusCommands,
+    addReceiptCommand,
+    addConflictCommands,
     addFileCommands,
     addListCommand,
     addDirectoryCommands,

@@ -11,8 +11,17 @@ export interface SyncOutcome {
   readonly reason: string | undefined;
 }
 
-/** Waits at most `timeoutSeconds` (undefined: as long as it takes). */
-export async function waitForGrid(session: NodeSession, timeoutSeconds: number | undefined): Promise<SyncOutcome> {
+/** Waits at most `timeout` seconds (undefined: as long as it takes); `now`: only looks what is left. */
+export async function waitForGrid(
+  session: NodeSession,
+  options: { readonly timeout?: number | undefined; readonly now?: boolean | undefined } = {},
+): Promise<SyncOutcome> {
+  const { timeout: timeoutSeconds } = options;
+  if (options.now === true) {
+    const left = await pendingOf(session);
+    const isLeft = left.filesPending + left.directoriesPending > 0;
+    return { left, reason: isLeft ? 'not waited for (--now)' : undefined };
+  }
   const signal = timeoutSeconds === undefined ? undefined : AbortSignal.timeout(timeoutSeconds * 1000);
   let left: VfsStatus | undefined;
   let most = 0;
@@ -49,7 +58,7 @@ async function pendingOf(session: NodeSession): Promise<VfsStatus> {
   return (status as { readonly pending: VfsStatus }).pending;
 }
 
-function describeProgress(status: VfsStatus, mostBytes: number): string {
+export function describeProgress(status: VfsStatus, mostBytes: number): string {
   return progressLine(`to the grid: ${describePending(status)}`, {
     done: mostBytes - status.bytesPending,
     total: Math.max(mostBytes, 1),

@@ -6,9 +6,11 @@ import type { NodeControl, SftpStatus } from '../web/node-control.js';
 import { startWebServer } from '../web/web-server.js';
 import { type ClientFiles, openClientFiles } from './client-files.js';
 import { openClientGrid } from './client-grid.js';
+import { ClientPending } from './client-pending.js';
 import { MountManager } from './mount-manager.js';
 import type { NodeDirectory } from './node-directory.js';
-import type { RunOptions, StopStack } from './running-node.js';
+import { PendingAlarm } from './pending-alarm.js';
+import { type PendingWork, type RunOptions, runOnce, type StopStack } from './running-node.js';
 import { processOwner, startSftpFrontend } from './sftp-frontend.js';
 import type { TahoeConfig } from './tahoe-config.js';
 
@@ -17,8 +19,16 @@ export interface ClientOptions extends RunOptions {
   readonly makeRoot?: boolean;
 }
 
+export interface StartedClient {
+  /** Of the web API. */
+  readonly url: string;
+  readonly pending: PendingWork;
+}
+
+const ALARM_AFTER_SECONDS = 600;
+
 /**
- * Opens a node directory's file system and the doors to it; returns the address of the web API. Undone by `stops`.
+ * Opens a node directory's file system and the doors to it. Undone by `stops`.
  * Kinds `invalid` (servers.yaml, accounts), `unhappy` (no root directory could be made).
  */
 export async function startClient(
@@ -27,7 +37,7 @@ export async function startClient(
   platform: Platform,
   stops: StopStack,
   options: ClientOptions,
-): Promise<string> {
+): Promise<StartedClient> {
   const clientGrid = await openClientGrid(directory, config, platform);
   stops.push(() => clientGrid.close());
   reportServers(clientGrid.grid, options.warn);
@@ -39,11 +49,25 @@ export async function startClient(
   const sftp = config.sftp.enabled
     ? await startSftpFrontend(directory, config.sftp, platform, files.vfs.view(), rootCap)
     : undefined;
-  if (sftp !== undefined) stops.push(() => sftp.close());
-  const control = nodeControl(directory, config, platform, clientGrid.grid, files, mounts, sftp?.status);
+  const closeSftp = runOnce(async () => sftp?.close());
+  stops.push(closeSftp);
+  const status = () => files.vfs.status();
+  const alarm = new PendingAlarm(
+    status,
+    platform.clock,
+    platform.log,
+    options.alarmAfterSeconds ?? ALARM_AFTER_SECONDS,
+  );
+  alarm.start();
+  stops.push(async () => alarm.stop());
+  const pending = new ClientPending(files.vfs, platform.clock, async () => {
+    await Promise.all([mounts.close(), closeSftp()]);
+  });
+  const parts = { grid: clientGrid.grid, files, mounts, sftp: sftp?.status, alarm, pending };
+  const control = nodeControl(directory, config, platform, parts);
   const url = await startWeb(directory, config, platform, clientGrid.grid, files, control, stops);
   platform.log.info('client started', { url });
-  return url;
+  return { url, pending };
 }
 
 async function startWeb(
@@ -74,14 +98,20 @@ async function startWeb(
   return web.url;
 }
 
+interface ControlledParts {
+  readonly grid: Grid;
+  readonly files: ClientFiles;
+  readonly mounts: MountManager;
+  readonly sftp: SftpStatus | undefined;
+  readonly alarm: PendingAlarm;
+  readonly pending: ClientPending;
+}
+
 function nodeControl(
   directory: NodeDirectory,
   config: TahoeConfig,
   { clock }: Platform,
-  grid: Grid,
-  files: ClientFiles,
-  mounts: MountManager,
-  sftp: SftpStatus | undefined,
+  { grid, files, mounts, sftp, alarm, pending }: ControlledParts,
 ): NodeControl {
   const startedMs = clock.monotonicMs();
   return {
@@ -92,12 +122,15 @@ function nodeControl(
       uptimeSeconds: (clock.monotonicMs() - startedMs) / 1000,
       encoding: config.encoding,
       pending: files.vfs.status(),
+      alarm: alarm.message,
       mounts: mounts.list(),
       servers: grid.servers(),
       sftp,
     }),
     mount: (request) => mounts.mount(request),
     unmount: (mountpoint) => mounts.unmount(mountpoint),
+    locate: (path) => mounts.locate(path),
+    stop: () => pending.requestStop(),
   };
 }
 

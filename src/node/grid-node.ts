@@ -20,7 +20,7 @@ export async function startGridNode(
     for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
     const client = await start(startNode(join(root, 'client'), { ...options, makeRoot: true }));
     const description = `${client.description}, ${servers.length} storage servers in this process`;
-    return { description, stop: () => stops.unwind() };
+    return { ...client, description, stop: () => stops.unwind() };
   } catch (error) {
     await stops.unwind();
     throw error;

@@ -5,11 +5,12 @@ import { mountFuseNative } from '../../mount/fuse-native-driver.js';
 import { type FuseMountOptions, mountFuse } from '../../mount/mount.js';
 import { describeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Logger } from '../platform/logger.js';
-import type { Attributes, Vfs } from '../vfs/vfs.js';
+import type { Attributes, InodeNumber, Vfs } from '../vfs/vfs.js';
 import type { MountRequest, MountStatus } from '../web/node-control.js';
 import { type Restrictions, restrictVfs } from './restricted-vfs.js';
 
 interface Mounted {
+  readonly root: InodeNumber;
   readonly mount: FuseMount;
   readonly status: MountStatus;
 }
@@ -37,13 +38,28 @@ export class MountManager {
     try {
       const mount = await drivers[driver](vfs, root.inode, request.mountpoint, { ...fuse, log: this.#log });
       const status = { mountpoint: mount.mountpoint, options: request.options };
-      this.#mounts.set(mount.mountpoint, { mount, status });
+      this.#mounts.set(mount.mountpoint, { root: root.inode, mount, status });
       void this.#untilClosed(vfs, root, mount);
       return status;
     } catch (error) {
       vfs.forget(root.inode, 1);
       throw error;
     }
+  }
+
+  /** See NodeControl. */
+  locate(path: string): { readonly root: InodeNumber; readonly path: readonly string[] } {
+    const above = [...this.#mounts].filter(([mountpoint]) => path === mountpoint || path.startsWith(`${mountpoint}/`));
+    const [mountpoint, mounted] = above.sort(([a], [b]) => b.length - a.length)[0] ?? [];
+    if (mountpoint === undefined || mounted === undefined) {
+      throw new TahoeError(`${path} is not in a folder that this node has mounted`, {
+        kind: 'not-found',
+        op: 'mount.locate',
+        subject: path,
+      });
+    }
+    const names = path.slice(mountpoint.length).split('/');
+    return { root: mounted.root, path: names.filter((name) => name !== '') };
   }
 
   /** Kinds `not-found`, `busy`. */

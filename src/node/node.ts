@@ -4,7 +4,7 @@ import { NodeDirectory } from './node-directory.js';
 import { lockNodeDirectory } from './node-lock.js';
 import { nodePlatform } from './node-platform.js';
 import { openLogger } from './pino-logger.js';
-import { type RunningNode, StopStack } from './running-node.js';
+import { type PendingWork, type RunningNode, StopStack } from './running-node.js';
 import { startStorage } from './storage-node.js';
 import type { TahoeConfig } from './tahoe-config.js';
 
@@ -19,12 +19,18 @@ export async function startNode(path: string, options: ClientOptions): Promise<R
     await directory.prepare(config.temporaryDirectory);
     const platform = nodePlatform(openLogger(directory.file('logs', 'tahoe.log'), options.warn));
     const descriptions: string[] = [];
+    let pending: PendingWork | undefined;
     if (config.storage.enabled) {
       descriptions.push(`${config.nickname}: ${await startStorage(directory, config, platform, stops)}`);
     }
     // Last, so that a client can find this very server among its own.
-    if (isClient(config)) descriptions.push(await startClient(directory, config, platform, stops, options));
-    return { description: descriptions.join(', '), stop: () => stops.unwind() };
+    if (isClient(config)) {
+      const client = await startClient(directory, config, platform, stops, options);
+      descriptions.push(client.url);
+      pending = client.pending;
+    }
+    const stop = () => stops.unwind();
+    return { description: descriptions.join(', '), stop, ...(pending === undefined ? {} : { pending }) };
   } catch (error) {
     await stops.unwind();
     throw error;

@@ -287,6 +287,7 @@ export class SyncOperations implements HandleOwner {
       directoriesPending: tree.pending.size,
       oldestPendingSeconds: (nowMs - oldestMs) / 1000,
       oldestPending: oldest === undefined ? undefined : { path: pathOf(oldest), state: this.stateOf(oldest) },
+      idleSeconds: (nowMs - this.#writeBack.lastMoveMs) / 1000,
       publishes: this.#writeBack.publishesDone,
       uploads: this.#writeBack.uploadsDone,
       journalBytes: usage.bytes,

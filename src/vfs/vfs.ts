@@ -343,6 +343,8 @@ export interface VfsStatus {
   readonly oldestPendingSeconds: number;
   /** What has waited longest; undefined if nothing waits. */
   readonly oldestPending?: { readonly path: string; readonly state: SyncState } | undefined;
+  /** How long nothing has moved: no bytes sent, nothing uploaded or proven. */
+  readonly idleSeconds: number;
   readonly publishes: number;
   readonly uploads: number;
   readonly journalBytes: number;

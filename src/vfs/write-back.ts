@@ -57,6 +57,11 @@ export class WriteBack {
     return this.#uploadsDone;
   }
 
+  /** Monotonic time of the last progress of any kind. */
+  get lastMoveMs(): number {
+    return this.#lastMoveMs;
+  }
+
   get publishesDone(): number {
     return this.#publishesDone;
   }

@@ -2,7 +2,9 @@
 import { timingSafeEqual } from 'node:crypto';
 import { asTahoeError, describeError, TahoeError } from '../errors/tahoe-error.js';
 import { sleep } from '../platform/clock.js';
-import type { MountRequest } from './node-control.js';
+import type { ConflictChoice } from '../vfs/vfs.js';
+import { inodeNamed } from './named-inode.js';
+import type { MountRequest, PathState } from './node-control.js';
 import { jsonReply, plainReply, type Reply } from './reply.js';
 import type { WebContext } from './web-context.js';
 import { invalid, readJson, type WebRequest } from './web-request.js';
@@ -27,6 +29,18 @@ export async function answerControl(context: WebContext, request: WebRequest): P
       return plainReply('unmounted');
     case 'POST sync':
       return syncReply(context, request);
+    case 'POST stop':
+      control.stop();
+      return plainReply('stopping');
+    case 'GET state':
+      return jsonReply(await describeState(context, request), 'application/json');
+    case 'GET receipt':
+      return jsonReply(await context.vfs.receipt((await inodeNamed(context, request)).inode), 'application/json');
+    case 'GET conflicts':
+      return jsonReply(context.vfs.conflicts(), 'application/json');
+    case 'POST conflicts':
+      await context.vfs.resolveConflict(conflictId(request), conflictChoice(request));
+      return plainReply('resolved');
     default:
       throw new TahoeError('there is no such operation under /private/', { kind: 'not-found', op: 'web.control' });
   }
@@ -56,6 +70,25 @@ function requiredArgument(request: WebRequest, name: string): string {
   const value = request.query.get(name);
   if (value === null) throw invalid(`the argument ${name}= is missing`);
   return value;
+}
+
+async function describeState(context: WebContext, request: WebRequest): Promise<PathState> {
+  const { inode, path } = await inodeNamed(context, request);
+  const { kind, sizeBytes } = await context.vfs.attributes(inode);
+  const { state, reason } = await context.vfs.state(inode);
+  return { path: `/${path.join('/')}`, kind, sizeBytes, state, ...(reason === undefined ? {} : { reason }) };
+}
+
+function conflictId(request: WebRequest): number {
+  const id = Number(requiredArgument(request, 'id'));
+  if (!Number.isSafeInteger(id)) throw invalid('id= must be the number of a conflict');
+  return id;
+}
+
+function conflictChoice(request: WebRequest): ConflictChoice {
+  const choice = requiredArgument(request, 'choice');
+  if (choice === 'ours' || choice === 'theirs' || choice === 'both') return choice;
+  throw invalid('choice= must be ours, theirs or both');
 }
 
 /** One JSON line for each step of progress; the last has `done: true`, or `error` and its kind. */

@@ -2,12 +2,16 @@
 
 import type { ServerStatus } from '../grid/grid.js';
 import type { Encoding } from '../immutable/immutable.js';
-import type { VfsStatus } from '../vfs/vfs.js';
+import type { FileKind, InodeNumber, SyncState, VfsStatus } from '../vfs/vfs.js';
 
 export interface NodeControl {
   status(): NodeStatus;
   /** Mounts a directory. Kinds `busy` (mounted already), `not-empty`, `not-a-directory`, `unsupported` (no FUSE here). */
   mount(request: MountRequest): Promise<MountStatus>;
+  /** The root of the mount that holds this absolute path, and the names below it. Kind `not-found`. */
+  locate(path: string): { readonly root: InodeNumber; readonly path: readonly string[] };
+  /** Asks the node to end; what is pending stays in the journal. Returns at once. */
+  stop(): void;
   /** Takes the mount away. Kinds `not-found` (this node has no such mount), `busy` (files are open there). */
   unmount(mountpoint: string): Promise<void>;
 }
@@ -35,9 +39,20 @@ export interface NodeStatus {
   readonly uptimeSeconds: number;
   readonly encoding: Encoding;
   readonly pending: VfsStatus;
+  /** Set while something has waited for longer than it should: what, and why. */
+  readonly alarm: string | undefined;
   readonly mounts: readonly MountStatus[];
   readonly servers: readonly ServerStatus[];
   readonly sftp: SftpStatus | undefined;
+}
+
+/** What `GET /private/state` says of one path: the same as the extended attribute `user.tahoe.state`. */
+export interface PathState {
+  readonly path: string;
+  readonly kind: FileKind;
+  readonly sizeBytes: number;
+  readonly state: SyncState['state'];
+  readonly reason?: string;
 }
 
 export interface SftpStatus {

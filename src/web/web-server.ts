@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { asTahoeError, describeError, TahoeError } from '../errors/tahoe-error.js';
 import { answerControl } from './control-routes.js';
+import { metricsReply } from './metrics.js';
 import { answerObject } from './object-routes.js';
 import { errorReply, jsonReply, type Reply, sendReply } from './reply.js';
 import { answerUnlinked } from './unlinked-routes.js';
@@ -70,6 +71,10 @@ async function answer(context: WebContext, message: IncomingMessage, signal: Abo
 function route(context: WebContext, request: WebRequest): Promise<Reply> {
   const [first = '', second] = request.segments;
   if (first === 'private') return answerControl(context, request);
+  if (first === 'metrics' && second === undefined) {
+    if (request.method !== 'GET' && request.method !== 'HEAD') throw onlyGet();
+    return Promise.resolve(metricsReply(context));
+  }
   if (first === '') return welcome(context, request);
   if (first !== 'uri' && first !== 'cap') {
     throw new TahoeError('no such page', { kind: 'not-found', op: 'web.request', subject: first });
@@ -77,10 +82,14 @@ function route(context: WebContext, request: WebRequest): Promise<Reply> {
   return second === undefined || second === '' ? answerUnlinked(context, request) : answerObject(context, request);
 }
 
+function onlyGet(): TahoeError {
+  return new TahoeError('only GET', { kind: 'unsupported', op: 'web.request' });
+}
+
 /** The servers as the reference describes them (web API spec 8). */
 async function welcome(context: WebContext, request: WebRequest): Promise<Reply> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    throw new TahoeError('only GET', { kind: 'unsupported', op: 'web.request' });
+    throw onlyGet();
   }
   const servers = context.grid.servers().map((server) => ({
     nodeid: server.id,

@@ -379,6 +379,7 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
       bytesPending: files.reduce((sum, node) => sum + node.content.sizeBytes, 0),
       directoriesPending: pending.filter((node) => node.kind === 'directory').length,
       oldestPendingSeconds: 0,
+      idleSeconds: 0,
       publishes: 0,
       uploads: 0,
       journalBytes: 0,

@@ -1,5 +1,7 @@
 import { resolve as resolvePath } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import type { NodeStatus } from '../../web/node-control.js';
 import { action } from '../action.js';
 import { DEFAULT_ALIAS } from '../aliases.js';
 import { type CliContext, usageError, withNode } from '../cli-context.js';
@@ -19,7 +21,19 @@ export function addMountCommands(program: Command): void {
     .alias('umount')
     .description('take a folder away and wait until everything written is on the grid')
     .option('--timeout <seconds>', 'stop waiting after this long', seconds)
+    .option('--now', 'do not wait: what is not on the grid stays in the journal')
     .action(action(unmount));
+  program
+    .command('stop')
+    .description('take all folders away, wait until everything written is on the grid, and end the node')
+    .option('--timeout <seconds>', 'stop waiting after this long', seconds)
+    .option('--now', 'do not wait: what is not on the grid stays in the journal')
+    .action(action(stop));
+}
+
+interface WaitOptions {
+  readonly timeout?: number;
+  readonly now?: boolean;
 }
 
 interface MountOptions {
@@ -40,12 +54,12 @@ async function mount(context: CliContext, args: readonly string[], { o, driver =
   });
 }
 
-async function unmount(context: CliContext, mountpoint: string, options: { readonly timeout?: number }) {
+async function unmount(context: CliContext, mountpoint: string, options: WaitOptions) {
   return withNode(context, async (session) => {
     const query = new URLSearchParams({ mountpoint: resolvePath(mountpoint) });
     // First, so that nothing new is written while the rest goes to the grid.
     await session.node.text('DELETE', `private/mounts?${query}`, { authorized: true });
-    const { left, reason } = await waitForGrid(session, options.timeout);
+    const { left, reason } = await waitForGrid(session, options);
     if (reason === undefined) return EXIT_OK;
     session.terminal.note(
       `unmounted, but ${describePending(left)} are on this computer only: ${reason}. ` +
@@ -53,6 +67,39 @@ async function unmount(context: CliContext, mountpoint: string, options: { reado
     );
     return EXIT_LEFT_BEHIND;
   });
+}
+
+/** The node ends in any case; what has not arrived stays in its journal. */
+async function stop(context: CliContext, options: WaitOptions) {
+  return withNode(context, async (session) => {
+    const { node, terminal } = session;
+    const status = (await node.json('GET', 'private/status', { authorized: true })) as NodeStatus;
+    for (const { mountpoint } of status.mounts) {
+      await node.text('DELETE', `private/mounts?${new URLSearchParams({ mountpoint })}`, { authorized: true });
+    }
+    const { left, reason } = await waitForGrid(session, options);
+    await node.text('POST', 'private/stop', { authorized: true });
+    await untilEnded(status.pid);
+    if (reason === undefined) return EXIT_OK;
+    terminal.note(
+      `stopped, but ${describePending(left)} are on this computer only: ${reason}. ` +
+        'The journal keeps them, and they go on at the next start',
+    );
+    return EXIT_LEFT_BEHIND;
+  });
+}
+
+/** A node runs on the computer whose directory it was found in. */
+async function untilEnded(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      // the one thing that signal 0 reports: there is no such process any more
+      return;
+    }
+    await sleep(50);
+  }
 }
 
 function collect(value: string, previous: readonly string[]): string[] {

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import type { NodeStatus } from '../../web/node-control.js';
+import type { NodeStatus, PathState } from '../../web/node-control.js';
 import { action } from '../action.js';
 import { type CliContext, withNode } from '../cli-context.js';
 import { EXIT_LEFT_BEHIND, EXIT_OK } from '../exit-codes.js';
+import { objectQuery } from '../named-object.js';
 import { formatBytes } from '../progress.js';
 import { describePending, waitForGrid } from '../sync.js';
 import type { Terminal } from '../terminal.js';
@@ -10,8 +11,8 @@ import { seconds } from './mount-commands.js';
 
 export function addStatusCommands(program: Command): void {
   program
-    .command('status')
-    .description('what is on this computer only, mounts, servers, SFTP')
+    .command('status [path]')
+    .description('what is on this computer only, mounts, servers, SFTP; or where one path is')
     .option('--json', 'as JSON')
     .action(action(showStatus));
   program
@@ -22,7 +23,23 @@ export function addStatusCommands(program: Command): void {
     .action(action(sync));
 }
 
-async function showStatus(context: CliContext, options: { readonly json?: boolean }) {
+async function showStatus(context: CliContext, path: string | undefined, options: { readonly json?: boolean }) {
+  return path === undefined ? showNode(context, options) : showPath(context, path, options);
+}
+
+/** `grid`, `local`, `uploading`, `conflict (...)` or `failed (...)`, as `user.tahoe.state` has it. */
+async function showPath(context: CliContext, text: string, options: { readonly json?: boolean }) {
+  return withNode(context, async (session) => {
+    const query = await objectQuery(session, text);
+    const answer = (await session.node.json('GET', `private/state?${query}`, { authorized: true })) as PathState;
+    session.terminal.print(
+      options.json === true ? JSON.stringify(answer, null, 1) : `${answer.state}${reasonOf(answer.reason)}`,
+    );
+    return EXIT_OK;
+  });
+}
+
+async function showNode(context: CliContext, options: { readonly json?: boolean }) {
   return withNode(context, async ({ node, terminal }) => {
     const status = await node.json('GET', 'private/status', { authorized: true });
     if (options.json === true) terminal.print(JSON.stringify(status, null, 1));
@@ -33,7 +50,7 @@ async function showStatus(context: CliContext, options: { readonly json?: boolea
 
 async function sync(context: CliContext, options: { readonly json?: boolean; readonly timeout?: number }) {
   return withNode(context, async (session) => {
-    const { left, reason } = await waitForGrid(session, options.timeout);
+    const { left, reason } = await waitForGrid(session, options);
     if (options.json === true) session.terminal.print(JSON.stringify({ done: reason === undefined, reason, left }));
     if (reason === undefined) {
       session.terminal.note('everything is on the grid');
@@ -50,7 +67,7 @@ function noteProblems(terminal: Terminal, problems: NodeStatus['pending']['probl
 }
 
 function describeStatus(status: NodeStatus): string[] {
-  const { pending, servers, encoding } = status;
+  const { pending, servers, encoding, alarm } = status;
   const connected = servers.filter((server) => server.state === 'connected').length;
   const waiting = pending.filesPending + pending.directoriesPending > 0;
   return [
@@ -58,6 +75,8 @@ function describeStatus(status: NodeStatus): string[] {
     waiting
       ? `on this computer only: ${describePending(pending)}, the oldest for ${Math.round(pending.oldestPendingSeconds)} s`
       : 'everything written is on the grid',
+    ...(alarm === undefined ? [] : [`ALARM: ${alarm}`]),
+    ...(pending.conflicts === 0 ? [] : [`conflicts: ${pending.conflicts} (see: tahoe conflicts)`]),
     ...pending.problems.map(({ path, state }) => `  ${state.state}: ${path}${reasonOf(state.reason)}`),
     `journal: ${formatBytes(pending.journalBytes)} used, ${formatBytes(pending.journalFreeBytes)} free`,
     ...status.mounts.map(({ mountpoint, options }) => `mounted: ${mountpoint} ${options.join(',')}`.trimEnd()),

@@ -46,7 +46,14 @@ async function start(t: ExecutionContext, control: Partial<NodeControl> = {}): P
     {
       vfs,
       grid,
-      control: { status: unexpected, mount: unexpected, unmount: unexpected, ...control },
+      control: {
+        status: unexpected,
+        mount: unexpected,
+        unmount: unexpected,
+        locate: unexpected,
+        stop: unexpected,
+        ...control,
+      },
       platform: { clock: new NodeClock(), entropy: new NodeEntropy(), files: new NodeFileStore(), log: silentLogger },
       spoolDirectory,
       apiToken: TOKEN,
