@@ -1,13 +1,18 @@
 /** The same convergence secret and the same content give the identical capability, whoever uploads. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { parseCap } from '../../src/caps/cap.js';
+import { chkStorageIndex } from '../../src/crypto/derivations.js';
+import { encodeBase32 } from '../../src/encoding/base32.js';
 import { CleanupStack } from '../support/cleanup.js';
 import { loadPythonCaps, PYTHON_CAPS, pythonCapsContent } from '../support/python-caps.js';
 import { startOurClient } from './support/our-client.js';
 import { startPythonClient, startPythonGrid } from './support/python-grid.js';
 import { pythonInterpreter } from './support/python-node.js';
+import { readShares } from './support/share-files.js';
 import { ask } from './support/web-api.js';
 
 const scope = new CleanupStack();
@@ -48,4 +53,39 @@ for (const encoding of LIVE) {
       for (const one of clients) t.is(await ask(one, 'PUT', 'uri', content), cap, `${size} bytes`);
     }
   });
+}
+
+test('both makes choose the same server for a single share', async (t) => {
+  const { introducer, client, servers } = await grid;
+  const encoding = { needed: 1, happy: 1, total: 1 };
+  const convergence = convergenceSecret.slice().reverse();
+  const [python, ours] = await Promise.all([
+    startPythonClient(scope, { convergence, encoding, introducer: introducer.furl, servers: 10 }),
+    startOurClient(scope, { convergence, encoding, serversYaml: await client.serversYaml() }),
+  ]);
+  const holder = async (cap: string) => {
+    const storageIndex = storageIndexOf(cap);
+    for (const [number, { sharesDirectory }] of servers.entries()) {
+      const held = [...(await readShares(sharesDirectory)).keys()].filter((name) => name.includes(storageIndex));
+      if (held.length === 0) continue;
+      await rm(join(sharesDirectory, storageIndex.slice(0, 2)), { recursive: true });
+      return number;
+    }
+    return undefined;
+  };
+  const chosen = new Set<number | undefined>();
+  for (let number = 0; number < 12; number++) {
+    const content = pythonCapsContent(1000 + number);
+    const byPython = await holder(await ask(python, 'PUT', 'uri', content));
+    const byUs = await holder(await ask(ours, 'PUT', 'uri', content));
+    t.is(byUs, byPython, `file ${number}`);
+    chosen.add(byUs);
+  }
+  t.true(chosen.size > 2 && !chosen.has(undefined));
+});
+
+function storageIndexOf(cap: string): string {
+  const parsed = parseCap(cap);
+  if (parsed.type !== 'chk') throw new Error(`not an immutable file: ${parsed.type}`);
+  return encodeBase32(chkStorageIndex(parsed.key));
 }
