@@ -125,6 +125,12 @@ export function isMutable(cap: Cap): boolean {
   return type !== 'lit' && type !== 'chk' && type !== 'chk-verify';
 }
 
+/** True for a mutable file (no directory) whose contents the capability gives. */
+export function isMutableFile(cap: Cap): cap is MutableWriteCap | MutableReadCap {
+  const { type } = cap;
+  return type === 'sdmf-write' || type === 'sdmf-read' || type === 'mdmf-write' || type === 'mdmf-read';
+}
+
 /** True for a capability that gives the contents (a write capability does). */
 export function isReadable(cap: Cap): cap is ReadCap | WriteCap {
   if (cap.type === 'directory') return isReadable(cap.inner);

@@ -10,24 +10,24 @@
  *   many damaged shares would wait for ever.
  */
 import type { ReadKey } from '../encoding/brands.js';
-import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { compareVersions, isBuiltOn, type VersionKey, versionKey } from './lineage.js';
 import { answeredRegisters, describeMap, type Quorums, type SlotMap, seenShareNumbers } from './slot-map.js';
 
 /** An attempt of this node that is not proven: its contents are in the journal, so it can be read even from one share. */
 export interface OwnAttempt {
-  readonly version: SdmfCheckstring;
+  readonly version: Checkstring;
   /** Versions that it contains. */
   readonly lineage: readonly VersionKey[];
 }
 
 export interface SlotMemory {
   /** The highest version that this node has proven (P). */
-  readonly proven: SdmfCheckstring | undefined;
+  readonly proven: Checkstring | undefined;
   readonly attempts: readonly OwnAttempt[];
   /** Versions whose contents this node has, besides its own attempts. Default none. */
-  readonly known?: readonly SdmfCheckstring[];
+  readonly known?: readonly Checkstring[];
   /** Nobody but this node has ever known the slot: whatever stands there are its own first attempts. Default false. */
   readonly isUnborn?: boolean;
   /** Every server that answers has held the same for T_settle and was asked again after it. Default false. */
@@ -37,7 +37,7 @@ export interface SlotMemory {
 /** A living version that the base does not contain: to be merged into the next attempt. */
 export interface Fork {
   readonly key: VersionKey;
-  readonly version: SdmfCheckstring;
+  readonly version: Checkstring;
   /** What it contains, itself excluded. */
   readonly lineage: readonly VersionKey[];
   /** The version that it was built on, if the base contains that too: the third side of the merge. */
@@ -46,7 +46,7 @@ export interface Fork {
 
 export interface Base {
   readonly kind: 'base';
-  readonly base: SdmfCheckstring;
+  readonly base: Checkstring;
   readonly key: VersionKey;
   /** What the base contains, itself excluded. */
   readonly lineage: readonly VersionKey[];
@@ -56,7 +56,7 @@ export interface Base {
   readonly usable: readonly StorageServer[];
   readonly highestSequenceNumber: number;
   /** P: the highest version known to be proven, remembered or seen on a write quorum just now. */
-  readonly proven: SdmfCheckstring | undefined;
+  readonly proven: Checkstring | undefined;
   /** The base is the remembered P, because the servers show less. Its contents are this node's alone. */
   readonly isRolledBack: boolean;
 }
@@ -74,7 +74,7 @@ export type Assessment =
 
 interface Node {
   readonly key: VersionKey;
-  readonly version: SdmfCheckstring;
+  readonly version: Checkstring;
   readonly shareNumbers: ReadonlySet<number>;
   readonly recoverable: boolean;
   /** The versions that it was built on directly, as far as they are known. */
@@ -281,7 +281,7 @@ function isNewer(node: Node, than: Node): boolean {
 function versionNodes(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKey: ReadKey): Node[] {
   const own = new Map(memory.attempts.map((attempt) => [versionKey(attempt.version), attempt]));
   const known = new Set(memory.known?.map(versionKey));
-  const versions = new Map<VersionKey, SdmfCheckstring>();
+  const versions = new Map<VersionKey, Checkstring>();
   const remembered = [...(memory.known ?? []), ...(memory.proven === undefined ? [] : [memory.proven])];
   for (const version of remembered) versions.set(versionKey(version), version);
   for (const [key, attempt] of own) versions.set(key, attempt.version);

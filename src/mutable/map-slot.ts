@@ -4,18 +4,11 @@ import { LRUCache } from 'lru-cache';
 import type { Fingerprint } from '../encoding/brands.js';
 import { bytesEqual, toHex } from '../encoding/bytes.js';
 import { isTahoeError } from '../errors/tahoe-error.js';
-import {
-  parseSdmfOffsets,
-  parseSdmfPrefix,
-  type SdmfPrefix,
-  sdmfHeaderLength,
-  sdmfPrefixLength,
-  verifiedPublicKey,
-  verifySignedPrefix,
-} from '../share-layout/sdmf-share.js';
+import { verifiedPublicKey, verifySignedPrefix } from '../share-layout/mutable-share.js';
 import { permuteServers } from '../storage-protocol/permutation.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { versionKey } from './lineage.js';
+import { formatOfShare, type ShareHead } from './share-format.js';
 import { type SlotContext, slotSecrets } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
 import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';
@@ -113,6 +106,8 @@ class MapInProgress {
   readonly #answered = new Map<StorageServer, ReadonlyMap<number, SeenShare>>();
   readonly #silent = new Map<StorageServer, unknown>();
   readonly #versions = new Map<string, SeenVersion>();
+  /** What was signed of each version. */
+  readonly #signed = new Map<string, string>();
   /** Prefix and signature that have been verified together: one verification a version, not one a share. */
   readonly #verified = new Set<string>();
   #publicKey: PublicKey | undefined;
@@ -143,11 +138,10 @@ class MapInProgress {
   answer(server: StorageServer, heads: ReadonlyMap<number, Uint8Array>): void {
     const shares = new Map<number, SeenShare>();
     for (const [shareNumber, head] of heads) {
-      const prefix = this.#verifiedPrefix(head);
-      const version = prefix === undefined ? undefined : versionKey(prefix);
-      const share: SeenShare = { server, shareNumber, head, version };
+      const version = this.#versionOf(this.#verifiedHead(head));
+      const share: SeenShare = { server, shareNumber, head, version: version?.key };
       shares.set(shareNumber, share);
-      if (prefix !== undefined) this.#addToVersion(prefix, share);
+      version?.shares.set(shareNumber, [...(version.shares.get(shareNumber) ?? []), share]);
     }
     this.#answered.set(server, shares);
   }
@@ -168,28 +162,32 @@ class MapInProgress {
     return { ...this.map, answered: new Map(this.#answered), silent, versions };
   }
 
-  #addToVersion(prefix: SdmfPrefix, share: SeenShare): void {
+  /** Undefined also if the checkstring is that of a known version and the rest of what was signed is not. */
+  #versionOf(head: ShareHead | undefined): SeenVersion | undefined {
+    if (head === undefined) return undefined;
+    const { prefix } = head;
     const key = versionKey(prefix);
-    const seen = this.#versions.get(key) ?? { key, prefix, shares: new Map<number, SeenShare[]>() };
+    const known = this.#versions.get(key);
+    const signed = toHex(head.signedBytes);
+    if (known !== undefined) return this.#signed.get(key) === signed ? known : undefined;
+    const seen = { key, prefix, shares: new Map<number, SeenShare[]>() };
     this.#versions.set(key, seen);
-    seen.shares.set(share.shareNumber, [...(seen.shares.get(share.shareNumber) ?? []), share]);
+    this.#signed.set(key, signed);
+    return seen;
   }
 
-  /** The signed prefix of a share, or undefined if anything about it is wrong: another share may be better. */
-  #verifiedPrefix(head: Uint8Array): SdmfPrefix | undefined {
+  /** What a share says of its version, or undefined if anything about it is wrong: another share may be better. */
+  #verifiedHead(bytes: Uint8Array): ShareHead | undefined {
     try {
-      const prefix = parseSdmfPrefix(head);
-      const offsets = parseSdmfOffsets(head);
-      if (head.length < offsets.shareHashChain) return undefined;
-      const signature = head.subarray(offsets.signature, offsets.shareHashChain);
-      const seal = `${toHex(head.subarray(0, sdmfPrefixLength))}${toHex(signature)}`;
+      const head = formatOfShare(bytes).parseHead(bytes);
+      const { signedBytes, signature, publicKeyDer } = head;
+      const seal = `${toHex(signedBytes)}${toHex(signature)}`;
       if (!this.#verified.has(seal)) {
-        const publicKeyDer = head.slice(sdmfHeaderLength, offsets.signature);
-        this.#publicKey ??= publicKeyOf(publicKeyDer, this.#keys.fingerprint);
-        verifySignedPrefix(head.subarray(0, sdmfPrefixLength), signature, this.#publicKey.key);
+        this.#publicKey ??= publicKeyOf(publicKeyDer.slice(), this.#keys.fingerprint);
+        verifySignedPrefix(signedBytes, signature, this.#publicKey.key);
         this.#verified.add(seal);
       }
-      return prefix;
+      return head;
     } catch (error) {
       if (isTahoeError(error, 'corrupt')) return undefined;
       throw error;

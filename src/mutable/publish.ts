@@ -5,34 +5,57 @@
  * another attempt that contains or replaces it.
  */
 
-import { signPss } from '../crypto/rsa.js';
 import type { ServerId } from '../encoding/brands.js';
 import { bytesEqual } from '../encoding/bytes.js';
-import { erasureCode } from '../erasure/erasure-code.js';
 import { describeError } from '../errors/tahoe-error.js';
-import { encodeSdmfShares, type SdmfCheckstring, sdmfCheckstringLength } from '../share-layout/sdmf-share.js';
+import { checkstringLengthMax } from '../share-layout/checkstring.js';
+import type { PlacedBytes } from '../share-layout/mdmf-encode.js';
+import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { StorageServer, TestWrite } from '../storage-protocol/storage-server.js';
-import { compareVersions, isBuiltOn, lineageIv, type VersionKey, versionKey } from './lineage.js';
+import { compareVersions, isBuiltOn, type VersionKey, versionKey } from './lineage.js';
 import { mapSlot } from './map-slot.js';
-import { retrieveVersion } from './retrieve.js';
+import { retrieveRange } from './retrieve.js';
+import { shareFormat } from './share-format.js';
 import { type SlotContext, slotSecrets } from './slot-context.js';
 import type { SigningKeys, SlotKeys } from './slot-keys.js';
-import { answeredRegisters, describeMap, type Quorums, type SlotMap, seenShareNumbers } from './slot-map.js';
+import {
+  answeredRegisters,
+  describeMap,
+  type Quorums,
+  type SeenShare,
+  type SlotMap,
+  seenShareNumbers,
+} from './slot-map.js';
 
 /** A proof must be complete within this time of the first test-and-set (T_pub), so that nobody has given us up. */
 export function publishTimeMs(context: SlotContext): number {
   return context.publishMs ?? 15_000;
 }
 
+/** Bytes of shares being sent at the same time. */
+const bytesAtOnce = 64 * 1024 * 1024;
+
 export interface Attempt {
-  readonly version: SdmfCheckstring;
+  readonly version: Checkstring;
   readonly key: VersionKey;
-  readonly base: SdmfCheckstring | undefined;
+  readonly base: Checkstring | undefined;
   /** Every version that it contains. */
   readonly lineage: readonly VersionKey[];
+  /** What it writes into the file: all of it, or the bytes from `contentOffset` on. */
   readonly content: Uint8Array;
-  /** Index = share number. */
-  readonly shares: readonly Uint8Array[];
+  readonly contentOffset: number;
+  readonly sharesTotal: number;
+  /** About as many bytes as one share takes to send. */
+  readonly shareBytes: number;
+  /** Makes one share. Called when it is sent, so that they need not all be in memory at once. */
+  share(shareNumber: number): ShareWrite;
+}
+
+/** What a share of the version before becomes one of this by; or one that stands nowhere yet. */
+export interface ShareWrite {
+  readonly writes: readonly PlacedBytes[];
+  /** Bytes behind it are those of a longer version. */
+  readonly length: number;
 }
 
 export interface AttemptInput {
@@ -42,7 +65,7 @@ export interface AttemptInput {
   /** One more than the highest ever seen, unreadable ones and own attempts included. */
   readonly sequenceNumber: number;
   /** `lineage`: what the base contains, and what was merged into it with all that that contains. */
-  readonly base: { readonly version: SdmfCheckstring; readonly lineage: readonly VersionKey[] } | undefined;
+  readonly base: { readonly version: Checkstring; readonly lineage: readonly VersionKey[] } | undefined;
   readonly quorums: Quorums;
 }
 
@@ -50,22 +73,32 @@ export interface AttemptInput {
 export function makeAttempt(context: SlotContext, input: AttemptInput): Attempt {
   const { keys, signing, content, sequenceNumber, base, quorums } = input;
   const { sharesNeeded, sharesTotal } = quorums;
-  const iv = lineageIv(keys.readKey, context.entropy.bytes(8), base?.version);
-  const encoded = encodeSdmfShares({
-    sequenceNumber,
-    iv,
+  const { version, shareSize, share } = shareFormat(keys.format).encode({
     readKey: keys.readKey,
-    plaintext: content,
+    signing,
+    content,
+    sequenceNumber,
+    base: base?.version,
     sharesNeeded,
     sharesTotal,
-    encryptedPrivateKey: signing.encryptedPrivateKey,
-    publicKeyDer: signing.publicKeyDer,
-    sign: (bytes) => signPss(signing.privateKey, bytes),
-    erasureCode: erasureCode(sharesNeeded, sharesTotal),
+    entropy: context.entropy,
   });
-  const version = { sequenceNumber, rootHash: encoded.prefix.rootHash, iv };
-  const lineage = base === undefined ? [] : [versionKey(base.version), ...base.lineage];
-  return { version, key: versionKey(version), base: base?.version, lineage, content, shares: encoded.shares };
+  return {
+    version,
+    key: versionKey(version),
+    base: base?.version,
+    lineage: lineageOf(base),
+    content,
+    contentOffset: 0,
+    sharesTotal,
+    shareBytes: shareSize,
+    share: (shareNumber) => ({ writes: [{ offset: 0, data: share(shareNumber) }], length: shareSize }),
+  };
+}
+
+/** What a version built on this one contains. */
+export function lineageOf(base: AttemptInput['base']): VersionKey[] {
+  return base === undefined ? [] : [versionKey(base.version), ...base.lineage];
 }
 
 export type PublishResult =
@@ -95,9 +128,9 @@ export async function publishAttempt(
   const write = async (plan: WritePlan): Promise<boolean> => {
     const { server } = plan;
     const secrets = slotSecrets(context, server, keys.storageIndex, keys.writeKey!);
-    const readVector = [{ offset: 0, length: sdmfCheckstringLength }];
-    const request = { storageIndex: keys.storageIndex, ...secrets, shares: plan.shares, readVector };
-    const timeoutMs = context.requestTimeoutMs + plan.bytes / 64;
+    const readVector = [{ offset: 0, length: checkstringLengthMax }];
+    const request = { storageIndex: keys.storageIndex, ...secrets, shares: testWrites(attempt, plan), readVector };
+    const timeoutMs = context.requestTimeoutMs + sendMs(attempt.shareBytes * plan.written.length);
     try {
       const { applied } = await server.readTestWrite(request, { timeoutMs });
       if (!applied) refused.push(server.nickname);
@@ -117,9 +150,9 @@ export async function publishAttempt(
         return { kind: 'collision', reason: `another writer was first on ${first.server.nickname}` };
       return { kind: 'unproven', reason: unknown.join('; ') };
     }
-    await Promise.all(rest.map(write));
+    await writeAll(rest, attempt, write);
   } else {
-    await Promise.all(plans.map(write));
+    await writeAll(plans, attempt, write);
   }
   const { write: quorum } = target.quorums;
   if (written.size < quorum) {
@@ -130,7 +163,7 @@ export async function publishAttempt(
   const proof = await proveAttempt(context, keys, attempt, target.quorums, target.map.asked.length);
   if (typeof proof === 'string') return { kind: 'unproven', reason: proof };
   const tookMs = context.clock.monotonicMs() - startedMs;
-  if (tookMs > publishTimeMs(context))
+  if (tookMs > publishTimeMs(context) + sendMs(attempt.shareBytes * attempt.sharesTotal))
     return { kind: 'unproven', reason: `the proof took ${Math.round(tookMs / 1000)} s` };
   return { kind: 'proven', shares: proof };
 }
@@ -143,11 +176,30 @@ export interface PublishTarget {
   readonly isNew: boolean;
 }
 
+/** All at once, unless the shares are so large that memory is the limit. */
+async function writeAll(
+  plans: readonly WritePlan[],
+  attempt: Attempt,
+  write: (plan: WritePlan) => Promise<boolean>,
+): Promise<void> {
+  const waiting = [...plans];
+  const writeNext = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await write(next);
+  };
+  const atOnce = Math.max(1, Math.floor(bytesAtOnce / attempt.shareBytes));
+  await Promise.all(Array.from({ length: Math.min(atOnce, plans.length) }, writeNext));
+}
+
+/** How long these bytes may take on the way: more than any request, but not for ever: a floor of 64 KiB/s. */
+function sendMs(bytes: number): number {
+  return bytes / 64;
+}
+
 interface WritePlan {
   readonly server: StorageServer;
-  readonly shares: ReadonlyMap<number, TestWrite>;
+  /** What the server holds, by share number. */
+  readonly held: ReadonlyMap<number, SeenShare>;
   readonly written: readonly number[];
-  readonly bytes: number;
 }
 
 /**
@@ -157,7 +209,8 @@ interface WritePlan {
  */
 function planWrites(attempt: Attempt, { map, usable, isNew }: PublishTarget): WritePlan[] {
   const placed = seenShareNumbers(map);
-  const missing = attempt.shares.map((_, number) => number).filter((number) => !placed.has(number));
+  const numbers = Array.from({ length: attempt.sharesTotal }, (_, number) => number);
+  const missing = numbers.filter((number) => !placed.has(number));
   const byLoad = [...usable].sort((a, b) => map.answered.get(a)!.size - map.answered.get(b)!.size);
   const homes = isNew ? map.asked : map.silent.size === 0 ? byLoad : [];
   const assigned = new Map<StorageServer, number[]>(usable.map((server) => [server, []]));
@@ -166,38 +219,37 @@ function planWrites(attempt: Attempt, { map, usable, isNew }: PublishTarget): Wr
     if (home !== undefined) assigned.get(home)?.push(number);
   });
   return usable
-    .map((server) => planServer(attempt, server, map, assigned.get(server)!))
+    .map((server) => {
+      const held = map.answered.get(server)!;
+      const added = assigned.get(server)!;
+      return { server, held, written: numbers.filter((number) => held.has(number) || added.includes(number)) };
+    })
     .filter((plan) => plan.written.length > 0);
 }
 
-function planServer(attempt: Attempt, server: StorageServer, map: SlotMap, added: readonly number[]): WritePlan {
-  const held = map.answered.get(server)!;
+function testWrites(attempt: Attempt, { held, written }: WritePlan): Map<number, TestWrite> {
   const shares = new Map<number, TestWrite>();
-  const written: number[] = [];
-  let bytes = 0;
-  attempt.shares.forEach((share, number) => {
+  for (let number = 0; number < attempt.sharesTotal; number++) {
     const seen = held.get(number);
-    if (seen === undefined && !added.includes(number)) {
+    if (!written.includes(number)) {
       // asserts absence and creates nothing
       shares.set(number, { tests: [absent], writes: [], newLength: 0 });
-      return;
+      continue;
     }
-    const tests = [seen === undefined ? absent : exactly(seen.head)];
-    shares.set(number, { tests, writes: [{ offset: 0, data: share }], newLength: share.length });
-    written.push(number);
-    bytes += share.length;
-  });
+    const { writes, length } = attempt.share(number);
+    shares.set(number, { tests: [seen === undefined ? absent : exactly(seen.head)], writes, newLength: length });
+  }
   for (const [number, seen] of held) {
     if (!shares.has(number)) shares.set(number, { tests: [exactly(seen.head)], writes: [], newLength: null });
   }
-  return { server, shares, written, bytes };
+  return shares;
 }
 
 const absent = { offset: 0, size: 1, specimen: new Uint8Array(0) };
 
+/** The checkstring, with what stands behind it where that is shorter. */
 function exactly(head: Uint8Array) {
-  const specimen = head.subarray(0, sdmfCheckstringLength);
-  return { offset: 0, size: sdmfCheckstringLength, specimen };
+  return { offset: 0, size: checkstringLengthMax, specimen: head.subarray(0, checkstringLengthMax) };
 }
 
 /** Reads back. The shares that showed it if the attempt stands, else why not. */
@@ -224,13 +276,14 @@ async function proveAttempt(
   const own = map.versions.get(attempt.key);
   // whoever built on it has read it whole
   if (own === undefined || (own.shares.size < own.prefix.sharesNeeded && containing.size > 1)) return shown;
-  const readBack = await retrieveVersion(context, keys, own);
-  return bytesEqual(readBack, attempt.content) ? shown : 'the contents read back differ';
+  const { content, contentOffset } = attempt;
+  const readBack = await retrieveRange(context, keys, own, { offset: contentOffset, length: content.length });
+  return bytesEqual(readBack, content) ? shown : 'the contents read back differ';
 }
 
 /** The attempt and the visible versions that were built on it, directly or through each other. */
 function versionsContaining(keys: SlotKeys, map: SlotMap, attempt: Attempt): Set<VersionKey> {
-  const found = new Map<VersionKey, SdmfCheckstring>([[attempt.key, attempt.version]]);
+  const found = new Map<VersionKey, Checkstring>([[attempt.key, attempt.version]]);
   const ascending = [...map.versions.values()].sort((a, b) => compareVersions(a.prefix, b.prefix));
   for (const { key, prefix } of ascending) {
     if ([...found.values()].some((base) => isBuiltOn(keys.readKey, prefix, base))) found.set(key, prefix);

@@ -3,12 +3,8 @@
 import { bytesEqual, toHex } from '../encoding/bytes.js';
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import { sleep } from '../platform/clock.js';
-import {
-  parseSdmfCheckstring,
-  type SdmfCheckstring,
-  sdmfCheckstringLength,
-  serializeSdmfCheckstring,
-} from '../share-layout/sdmf-share.js';
+import { checkstringLengthMax, parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
+import type { Checkstring } from '../share-layout/mutable-share.js';
 import { permuteServers } from '../storage-protocol/permutation.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { readableBase, type SlotMemory } from './assess-slot.js';
@@ -20,7 +16,7 @@ import type { SlotKeys } from './slot-keys.js';
 import { describeMap, type Quorums, quorumsOf, type SeenVersion, type SlotMap } from './slot-map.js';
 
 export interface SlotContents {
-  readonly version: SdmfCheckstring;
+  readonly version: Checkstring;
   readonly content: Uint8Array;
   readonly map: SlotMap;
 }
@@ -28,17 +24,33 @@ export interface SlotContents {
 /** When the first servers have not all said that nothing has changed by then, the others are asked too. */
 const LATE_MS = 300;
 
+/** A version is looked for again so many times if it was overwritten while it was read. */
+const readAttemptsMax = 4;
+
 /**
- * The best version. Kind `unrecoverable` if no version has enough shares on the servers that answer, naming what was
- * found. `quorums` are those of new files and serve until a share has shown the file's own. `proven` is the version that
- * this node knows to be proven: if only older ones can be read, the newest of them is the answer all the same.
+ * The best version, whole. Kind `unrecoverable` if no version has enough shares on the servers that answer, naming what
+ * was found; `stale` if it is overwritten faster than it can be read. `quorums` are those of new files and serve until a
+ * share has shown the file's own.
  */
-export async function readSlot(
+export async function readSlot(context: SlotContext, keys: SlotKeys, quorums: Quorums): Promise<SlotContents> {
+  for (let attempt = 1; ; attempt++) {
+    const { best, map } = await findBestVersion(context, keys, quorums);
+    try {
+      return { version: best.prefix, content: await retrieveVersion(context, keys, best), map };
+    } catch (error) {
+      if (attempt === readAttemptsMax || !isTahoeError(error, 'stale')) throw error;
+      context.log.debug('a mutable file was overwritten while it was read', { error: describeError(error) });
+    }
+  }
+}
+
+/** The version that readSlot would read. */
+export async function findBestVersion(
   context: SlotContext,
   keys: SlotKeys,
   quorums: Quorums,
-  proven?: SdmfCheckstring,
-): Promise<SlotContents> {
+  proven?: Checkstring,
+): Promise<{ readonly best: SeenVersion; readonly map: SlotMap }> {
   let map = await mapSlot(context, keys, {
     serverCount: quorums.sharesTotal,
     enough: (sofar) => bestByQuorum(sofar, keys, quorums, proven) !== undefined,
@@ -49,15 +61,13 @@ export async function readSlot(
     map = await mapSlot(context, keys, { serverCount: Number.POSITIVE_INFINITY });
     best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
   }
-  if (best === undefined) {
-    throw new TahoeError(`no version can be read: ${describeMap(map)}`, {
-      kind: map.answered.size === 0 ? 'unreachable' : 'unrecoverable',
-      op: 'mutable.read',
-      subject: toHex(keys.storageIndex),
-      cause: [...map.silent.values()].find((reason) => reason instanceof Error),
-    });
-  }
-  return { version: best.prefix, content: await retrieveVersion(context, keys, best), map };
+  if (best !== undefined) return { best, map };
+  throw new TahoeError(`no version can be read: ${describeMap(map)}`, {
+    kind: map.answered.size === 0 ? 'unreachable' : 'unrecoverable',
+    op: 'mutable.read',
+    subject: toHex(keys.storageIndex),
+    cause: [...map.silent.values()].find((reason) => reason instanceof Error),
+  });
 }
 
 /**
@@ -67,10 +77,10 @@ export async function readSlot(
 export async function isCurrent(
   context: SlotContext,
   keys: SlotKeys,
-  version: SdmfCheckstring,
+  version: Checkstring,
   quorums: Quorums,
 ): Promise<boolean | 'unknown'> {
-  const checkstring = serializeSdmfCheckstring(version);
+  const checkstring = serializeCheckstring(version);
   const asked = permuteServers(context.servers(), keys.storageIndex).slice(0, quorums.sharesTotal);
   const showing = new Set<number>();
   const abort = new AbortController();
@@ -78,9 +88,9 @@ export async function isCurrent(
   let isReplaced = false;
   const ask = async (server: StorageServer): Promise<void> => {
     try {
-      const heads = await askServer(context, keys, server, { headLength: sdmfCheckstringLength, signal });
+      const heads = await askServer(context, keys, server, { headLength: checkstringLengthMax, signal });
       for (const [shareNumber, head] of heads) {
-        if (bytesEqual(head, checkstring)) showing.add(shareNumber);
+        if (bytesEqual(head.subarray(0, checkstring.length), checkstring)) showing.add(shareNumber);
         else if (!isOlder(head, version)) isReplaced = true;
       }
     } catch (error) {
@@ -105,9 +115,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** True for a share that lags behind; false also for one that is damaged or of another kind. */
-function isOlder(head: Uint8Array, version: SdmfCheckstring): boolean {
+function isOlder(head: Uint8Array, version: Checkstring): boolean {
   try {
-    return compareVersions(parseSdmfCheckstring(head), version) < 0;
+    return compareVersions(parseCheckstring(head), version) < 0;
   } catch (error) {
     if (isTahoeError(error, 'corrupt')) return false;
     throw error;
@@ -118,7 +128,7 @@ function bestByQuorum(
   map: SlotMap,
   keys: SlotKeys,
   fallback: Quorums,
-  proven: SdmfCheckstring | undefined,
+  proven: Checkstring | undefined,
 ): SeenVersion | undefined {
   const memory: SlotMemory = { proven, attempts: [] };
   const key = readableBase(map, memory, quorumsSeen(map) ?? fallback, keys.readKey);

@@ -1,51 +1,114 @@
-/** The contents of one version of a slot from any k of its shares: mutable spec 8. */
+/** The contents of one version of a slot from any k of its shares: mutable spec 5.5, 8. */
 
 import { importPrivateKey } from '../crypto/rsa.js';
+import { bytesEqual, concatBytes } from '../encoding/bytes.js';
 import { erasureCode } from '../erasure/erasure-code.js';
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import { checkstringLengthMax } from '../share-layout/checkstring.js';
 import {
-  decodeSdmf,
+  damagedShare,
+  decodeSegment,
   decryptPrivateKey,
-  parseSdmfOffsets,
-  parseSdmfShare,
-  type SdmfShare,
-  sdmfShareTree,
-  verifySdmfBlock,
-} from '../share-layout/sdmf-share.js';
+  mutableShareTree,
+  type SaltedBlock,
+  type SegmentRange,
+  segmentTable,
+} from '../share-layout/mutable-share.js';
+import type { ByteRange } from '../storage-protocol/storage-server.js';
+import { formatOfShare, type ShareSource } from './share-format.js';
 import type { SlotContext } from './slot-context.js';
 import type { SigningKeys, SlotKeys } from './slot-keys.js';
 import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';
 
-/**
- * Fetches, verifies and decodes a version that the map shows. Shares that are damaged, gone or late are replaced by
- * others; kind `unrecoverable` with the reasons when fewer than k distinct ones are left.
- */
+/** Longer contents are read in ranges: whoever wants them whole would need several times as much memory. */
+export const wholeReadMax = 1024 * 1024 * 1024;
+
+/** All of a version that the map shows: see retrieveRange. Kind `too-large` for more than a gigabyte. */
 export async function retrieveVersion(context: SlotContext, keys: SlotKeys, version: SeenVersion): Promise<Uint8Array> {
+  const { dataLength } = version.prefix;
+  if (dataLength > wholeReadMax)
+    throw new TahoeError(`a file of ${dataLength} bytes cannot be read at once`, {
+      kind: 'too-large',
+      op: 'mutable.retrieve',
+    });
+  return retrieveRange(context, keys, version, { offset: 0, length: dataLength });
+}
+
+/**
+ * Bytes [offset, offset + length) of a version that the map shows, fewer only at its end; of its segments those that
+ * cover the range are fetched, verified and decoded. Shares that are damaged, gone or late are replaced by others; when
+ * fewer than k distinct ones are left: kind `stale` if any was overwritten meanwhile, else `unrecoverable`, with the
+ * reasons.
+ */
+export async function retrieveRange(
+  context: SlotContext,
+  keys: SlotKeys,
+  version: SeenVersion,
+  range: ByteRange,
+): Promise<Uint8Array> {
   const { prefix } = version;
-  const tree = sdmfShareTree(prefix);
-  const blocks = new Map<number, Uint8Array>();
-  const reasons: string[] = [];
-  const waiting = [...version.shares].flatMap(([, copies]) => copies).sort(wholeHeadsFirst);
+  const end = Math.min(range.offset + range.length, prefix.dataLength);
+  // the signed length proves that there is nothing
+  if (range.offset >= end) return new Uint8Array(0);
+  const segments = {
+    first: Math.floor(range.offset / prefix.segmentSize),
+    end: Math.ceil(end / prefix.segmentSize),
+  };
+  const blocks = await fetchBlocks(context, keys, version, segments);
+  const code = erasureCode(prefix.sharesNeeded, prefix.sharesTotal);
+  const table = segmentTable(prefix);
+  const plaintexts: Uint8Array[] = [];
+  for (let segment = segments.first; segment < segments.end; segment++) {
+    const ofSegment = new Map([...blocks].map(([share, salted]) => [share, salted[segment - segments.first]!]));
+    plaintexts.push(decodeSegment(ofSegment, keys.readKey, table.segmentLength(segment), code));
+  }
+  const start = segments.first * prefix.segmentSize;
+  const joined = plaintexts.length === 1 ? plaintexts[0]! : concatBytes(plaintexts);
+  return joined.subarray(range.offset - start, end - start);
+}
+
+/** Verified blocks of k distinct shares, by share number. */
+async function fetchBlocks(
+  context: SlotContext,
+  keys: SlotKeys,
+  version: SeenVersion,
+  segments: SegmentRange,
+): Promise<Map<number, SaltedBlock[]>> {
+  const { prefix } = version;
+  const shareTree = mutableShareTree(prefix);
+  const blocks = new Map<number, SaltedBlock[]>();
+  const failures: ShareFailure[] = [];
+  const waiting = [...version.shares].flatMap(([, copies]) => copies).sort(byShareNumber);
 
   const fetchOne = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      if (blocks.has(next.shareNumber)) continue;
+      const { shareNumber, head } = next;
+      if (blocks.has(shareNumber)) continue;
       try {
-        const share = await fetchShare(context, keys, next);
-        verifySdmfBlock(share, next.shareNumber, tree);
-        blocks.set(next.shareNumber, share.block);
+        const source = shareSource(context, keys, next);
+        blocks.set(
+          shareNumber,
+          await formatOfShare(head).readBlocks(source, { prefix, shareNumber, shareTree }, segments),
+        );
         return;
       } catch (error) {
-        reasons.push(`share ${next.shareNumber} on ${next.server.nickname}: ${describeError(error)}`);
-        reportDamage(context, keys, next, error);
+        const isStale = isTahoeError(error, 'corrupt') && (await isOverwritten(context, keys, next));
+        failures.push({ share: next, error, isStale });
+        if (!isStale) reportDamage(context, keys, next, error);
       }
     }
   };
   while (blocks.size < prefix.sharesNeeded) {
-    if (waiting.length === 0) throw notEnough(blocks.size, prefix.sharesNeeded, reasons);
+    if (waiting.length === 0) throw notEnough(blocks.size, prefix.sharesNeeded, failures);
     await Promise.all(Array.from({ length: prefix.sharesNeeded - blocks.size }, fetchOne));
   }
-  return decodeSdmf(prefix, keys.readKey, blocks, erasureCode(prefix.sharesNeeded, prefix.sharesTotal));
+  return blocks;
+}
+
+interface ShareFailure {
+  readonly share: SeenShare;
+  readonly error: unknown;
+  readonly isStale: boolean;
 }
 
 /** Key to sign new versions with, from any share that carries it whole. Kind `unrecoverable` if none does. */
@@ -54,9 +117,10 @@ export async function retrieveSigningKeys(context: SlotContext, keys: SlotKeys, 
   if (writeKey === undefined) throw new TahoeError('no write capability', { kind: 'read-only', op: 'mutable.sign' });
   const reasons: string[] = [];
   const shares = [...map.answered.values()].flatMap((held) => [...held.values()]);
-  for (const seen of shares.filter(({ version }) => version !== undefined).sort(wholeHeadsFirst)) {
+  for (const seen of shares.filter(({ version }) => version !== undefined).sort(byShareNumber)) {
     try {
-      const { encryptedPrivateKey, publicKeyDer } = await fetchShare(context, keys, seen);
+      const source = shareSource(context, keys, seen);
+      const { encryptedPrivateKey, publicKeyDer } = await formatOfShare(seen.head).readKeys(source);
       const privateKey = importPrivateKey(decryptPrivateKey(encryptedPrivateKey, writeKey));
       return { privateKey, publicKeyDer: publicKeyDer.slice(), encryptedPrivateKey: encryptedPrivateKey.slice() };
     } catch (error) {
@@ -69,26 +133,36 @@ export async function retrieveSigningKeys(context: SlotContext, keys: SlotKeys, 
   });
 }
 
-/** The whole share, from what the map round brought if that was all of it. */
-async function fetchShare(context: SlotContext, keys: SlotKeys, seen: SeenShare): Promise<SdmfShare> {
-  const { endOfFile } = parseSdmfOffsets(seen.head);
-  if (seen.head.length >= endOfFile) return parseSdmfShare(seen.head);
+/** A share on its server; bytes that the map round brought are not asked for again. */
+export function shareSource(context: SlotContext, keys: SlotKeys, seen: SeenShare): ShareSource {
+  const { server, shareNumber, head } = seen;
+  const address = { storageIndex: keys.storageIndex, shareNumber };
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    if (offset + length <= head.length) return head.subarray(offset, offset + length);
+    // much may take longer than a small request, but not for ever: a floor of 64 KiB/s
+    const timeoutMs = context.requestTimeoutMs + length / 64;
+    const bytes = await server.readSlotShare(address, { offset, length }, { timeoutMs });
+    if (bytes.length !== length) throw damagedShare(`${bytes.length} bytes instead of ${length}`);
+    return bytes;
+  };
+  return { head, read };
+}
+
+/** What does not fit the version any more may simply be a newer one: that is nobody's fault. */
+async function isOverwritten(context: SlotContext, keys: SlotKeys, seen: SeenShare): Promise<boolean> {
   const address = { storageIndex: keys.storageIndex, shareNumber: seen.shareNumber };
-  // a large directory may take longer than a small request, but not for ever: a floor of 64 KiB/s
-  const timeoutMs = context.requestTimeoutMs + endOfFile / 64;
-  const bytes = await seen.server.readSlotShare(address, { offset: 0, length: endOfFile }, { timeoutMs });
-  const share = parseSdmfShare(bytes);
-  const unchanged = bytes.length >= endOfFile && Buffer.compare(bytes.subarray(0, 75), seen.head.subarray(0, 75)) === 0;
-  if (!unchanged) throw new TahoeError('overwritten meanwhile', { kind: 'stale', op: 'mutable.retrieve' });
-  return share;
+  const range = { offset: 0, length: checkstringLengthMax };
+  try {
+    const now = await seen.server.readSlotShare(address, range, { timeoutMs: context.requestTimeoutMs });
+    return !bytesEqual(now, seen.head.subarray(0, checkstringLengthMax));
+  } catch (error) {
+    context.log.debug('a share could not be looked at again', { error: describeError(error) });
+    return false;
+  }
 }
 
-function wholeHeadsFirst(a: SeenShare, b: SeenShare): number {
-  return Number(!isWhole(a)) - Number(!isWhole(b)) || a.shareNumber - b.shareNumber;
-}
-
-function isWhole({ head, version }: SeenShare): boolean {
-  return version !== undefined && head.length >= parseSdmfOffsets(head).endOfFile;
+function byShareNumber(a: SeenShare, b: SeenShare): number {
+  return a.shareNumber - b.shareNumber;
 }
 
 /** Advice only: whether the server takes it does not matter to this read. */
@@ -105,9 +179,12 @@ function reportDamage(context: SlotContext, keys: SlotKeys, seen: SeenShare, err
     .catch((refusal: unknown) => context.log.debug('corruption advice not taken', { error: describeError(refusal) }));
 }
 
-function notEnough(found: number, needed: number, reasons: readonly string[]): TahoeError {
-  return new TahoeError(`${found} good shares of a mutable file found, ${needed} needed (${reasons.join('; ')})`, {
-    kind: 'unrecoverable',
-    op: 'mutable.retrieve',
-  });
+function notEnough(found: number, needed: number, failures: readonly ShareFailure[]): TahoeError {
+  const reasons = failures.map(
+    ({ share, error }) => `share ${share.shareNumber} on ${share.server.nickname}: ${describeError(error)}`,
+  );
+  return new TahoeError(
+    `${found} good shares of a mutable file found, ${needed} needed (${reasons.join('; ') || 'no shares'})`,
+    { kind: failures.some(({ isStale }) => isStale) ? 'stale' : 'unrecoverable', op: 'mutable.retrieve' },
+  );
 }

@@ -1,12 +1,15 @@
 /** What a capability for a mutable file opens: keys and the place of its shares (mutable spec 1). */
 import type { KeyObject } from 'node:crypto';
-import type { SdmfReadCap, SdmfWriteCap } from '../caps/cap.js';
+import type { MutableReadCap, MutableWriteCap } from '../caps/cap.js';
 import { fingerprintOf, mutableStorageIndex, readKeyOf, writeKeyOf } from '../crypto/derivations.js';
 import { importPrivateKey } from '../crypto/rsa.js';
 import type { Fingerprint, ReadKey, StorageIndex, WriteKey } from '../encoding/brands.js';
-import { encryptPrivateKey } from '../share-layout/sdmf-share.js';
+import { encryptPrivateKey } from '../share-layout/mutable-share.js';
+import type { MutableFormat } from './share-format.js';
 
 export interface SlotKeys {
+  /** Of new versions; those that stand may be of the other. */
+  readonly format: MutableFormat;
   readonly storageIndex: StorageIndex;
   readonly readKey: ReadKey;
   readonly fingerprint: Fingerprint;
@@ -22,22 +25,23 @@ export interface SigningKeys {
   readonly encryptedPrivateKey: Uint8Array;
 }
 
-export function slotKeysOf(cap: SdmfWriteCap | SdmfReadCap): SlotKeys {
-  const writeKey = cap.type === 'sdmf-write' ? cap.writeKey : undefined;
-  const readKey = cap.type === 'sdmf-write' ? readKeyOf(cap.writeKey) : cap.readKey;
-  return { storageIndex: mutableStorageIndex(readKey), readKey, fingerprint: cap.fingerprint, writeKey };
+export function slotKeysOf(cap: MutableWriteCap | MutableReadCap): SlotKeys {
+  const format = cap.type === 'mdmf-write' || cap.type === 'mdmf-read' ? 'mdmf' : 'sdmf';
+  const writeKey = 'writeKey' in cap ? cap.writeKey : undefined;
+  const readKey = 'writeKey' in cap ? readKeyOf(cap.writeKey) : cap.readKey;
+  return { format, storageIndex: mutableStorageIndex(readKey), readKey, fingerprint: cap.fingerprint, writeKey };
 }
 
 export interface NewSlot {
-  readonly cap: SdmfWriteCap;
+  readonly cap: MutableWriteCap;
   readonly keys: SlotKeys;
   readonly signing: SigningKeys;
 }
 
 /** The slot that a fresh key pair (PKCS#8 and SubjectPublicKeyInfo DER) makes possible. */
-export function newSlot(privateKeyDer: Uint8Array, publicKeyDer: Uint8Array): NewSlot {
+export function newSlot(privateKeyDer: Uint8Array, publicKeyDer: Uint8Array, format: MutableFormat = 'sdmf'): NewSlot {
   const writeKey = writeKeyOf(privateKeyDer);
-  const cap: SdmfWriteCap = { type: 'sdmf-write', writeKey, fingerprint: fingerprintOf(publicKeyDer) };
+  const cap: MutableWriteCap = { type: `${format}-write`, writeKey, fingerprint: fingerprintOf(publicKeyDer) };
   return {
     cap,
     keys: slotKeysOf(cap),

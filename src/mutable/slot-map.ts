@@ -1,6 +1,6 @@
 /** What one round of questions to the servers showed of a slot: mutable spec 7, vfs blueprint 5.1. */
 import type { KeyObject } from 'node:crypto';
-import type { SdmfPrefix } from '../share-layout/sdmf-share.js';
+import type { MutablePrefix } from '../share-layout/mutable-share.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
 import type { VersionKey } from './lineage.js';
 
@@ -15,7 +15,7 @@ export interface SeenShare {
 
 export interface SeenVersion {
   readonly key: VersionKey;
-  readonly prefix: SdmfPrefix;
+  readonly prefix: MutablePrefix;
   /** By share number; the same number may be on several servers. */
   readonly shares: Map<number, SeenShare[]>;
 }

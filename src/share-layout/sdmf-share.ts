@@ -16,49 +16,46 @@
  * The signature covers [0, 75), the checkstring is [0, 57). Bytes behind the end of file are those of an older, longer
  * version and mean nothing.
  */
-import type { KeyObject } from 'node:crypto';
-import { aes128Ctr } from '../crypto/aes-ctr.js';
-import { blockHash, fingerprintOf, mutableDataKey, writeKeyOf } from '../crypto/derivations.js';
-import { importPublicKey, signatureLength, verifyPss } from '../crypto/rsa.js';
-import type { Fingerprint, ReadKey, WriteKey } from '../encoding/brands.js';
+import { blockHash } from '../crypto/derivations.js';
+import { signatureLength } from '../crypto/rsa.js';
+import type { ReadKey } from '../encoding/brands.js';
 import {
   bytesEqual,
   concatBytes,
-  readU16,
   readU32,
   readU64,
   sliceChecked,
   writeU8,
-  writeU16,
   writeU32,
   writeU64,
 } from '../encoding/bytes.js';
 import type { ErasureCode } from '../erasure/erasure-code.js';
-import { assert, TahoeError } from '../errors/tahoe-error.js';
-import { buildHashTree, hashLength, IncompleteHashTree } from '../hashtree/hash-tree.js';
+import { assert } from '../errors/tahoe-error.js';
+import { buildHashTree, hashLength, type IncompleteHashTree } from '../hashtree/hash-tree.js';
+import {
+  type Checkstring,
+  checkEncoding,
+  damagedShare,
+  type MutablePrefix,
+  parseShareHashChain,
+  roundUp,
+  segmentPieces,
+  serializeShareHashChain,
+} from './mutable-share.js';
 
 export const sdmfVersion = 0;
 export const sdmfCheckstringLength = 57;
 export const sdmfPrefixLength = 75;
 export const sdmfHeaderLength = 107;
 const ivLength = 16;
-const chainEntryLength = 2 + hashLength;
 
-/** Which version of the contents: what a writer tests before it replaces a share. */
-export interface SdmfCheckstring {
-  /** 1 for the first publish. */
-  readonly sequenceNumber: number;
-  readonly rootHash: Uint8Array;
+export interface SdmfCheckstring extends Checkstring {
   readonly iv: Uint8Array;
 }
 
-/** What the signature covers. */
-export interface SdmfPrefix extends SdmfCheckstring {
-  readonly sharesNeeded: number;
-  readonly sharesTotal: number;
-  /** The data length rounded up to a multiple of sharesNeeded. */
-  readonly segmentSize: number;
-  readonly dataLength: number;
+/** The segment size is the data length rounded up to a multiple of sharesNeeded. */
+export interface SdmfPrefix extends MutablePrefix {
+  readonly iv: Uint8Array;
 }
 
 export interface SdmfOffsets {
@@ -98,7 +95,7 @@ export function serializeSdmfCheckstring(checkstring: SdmfCheckstring): Uint8Arr
 /** From the first 57 bytes of a share or more; kind `corrupt` if it is not an SDMF share. */
 export function parseSdmfCheckstring(bytes: Uint8Array): SdmfCheckstring {
   const checkstring = sliceChecked(bytes, 0, sdmfCheckstringLength);
-  if (checkstring[0] !== sdmfVersion) throw badShare(`version ${checkstring[0]}`);
+  if (checkstring[0] !== sdmfVersion) throw damagedShare(`version ${checkstring[0]}`);
   return { sequenceNumber: readU64(bytes, 1), rootHash: bytes.slice(9, 41), iv: bytes.slice(41, 57) };
 }
 
@@ -122,9 +119,9 @@ export function parseSdmfPrefix(bytes: Uint8Array): SdmfPrefix {
     segmentSize: readU64(bytes, 59),
     dataLength: readU64(bytes, 67),
   };
-  const { sharesNeeded, sharesTotal, segmentSize, dataLength } = prefix;
-  if (sharesNeeded < 1 || sharesNeeded > sharesTotal) throw badShare(`${sharesNeeded} of ${sharesTotal} shares`);
-  if (segmentSize !== roundUp(dataLength, sharesNeeded)) throw badShare('segment size and data length contradict');
+  const { sharesNeeded, segmentSize, dataLength } = prefix;
+  checkEncoding(prefix);
+  if (segmentSize !== roundUp(dataLength, sharesNeeded)) throw damagedShare('segment size and data length contradict');
   return prefix;
 }
 
@@ -140,7 +137,7 @@ export function parseSdmfOffsets(bytes: Uint8Array): SdmfOffsets {
   };
   const starts = [sdmfHeaderLength, ...Object.values(offsets)];
   for (let index = 1; index < starts.length; index++) {
-    if (starts[index]! < starts[index - 1]!) throw badShare('its offsets are not in order');
+    if (starts[index]! < starts[index - 1]!) throw damagedShare('its offsets are not in order');
   }
   return offsets;
 }
@@ -153,9 +150,9 @@ export function parseSdmfShare(bytes: Uint8Array): SdmfShare {
   const signature = part(offsets.signature, offsets.shareHashChain);
   const blockTreeRoot = part(offsets.blockHashTree, offsets.shareData);
   const block = part(offsets.shareData, offsets.encryptedPrivateKey);
-  if (signature.length !== signatureLength) throw badShare('a signature of the wrong length');
-  if (blockTreeRoot.length !== hashLength) throw badShare('a block hash tree of the wrong length');
-  if (block.length !== prefix.segmentSize / prefix.sharesNeeded) throw badShare('a block of the wrong length');
+  if (signature.length !== signatureLength) throw damagedShare('a signature of the wrong length');
+  if (blockTreeRoot.length !== hashLength) throw damagedShare('a block hash tree of the wrong length');
+  if (block.length !== prefix.segmentSize / prefix.sharesNeeded) throw damagedShare('a block of the wrong length');
   return {
     prefix,
     signedBytes: bytes.subarray(0, sdmfPrefixLength),
@@ -168,64 +165,16 @@ export function parseSdmfShare(bytes: Uint8Array): SdmfShare {
   };
 }
 
-/** Node number and hash, over and over: the same in SDMF and MDMF shares. Kind `corrupt`. */
-export function parseShareHashChain(bytes: Uint8Array): Map<number, Uint8Array> {
-  if (bytes.length % chainEntryLength !== 0) throw badShare('a share hash chain of the wrong length');
-  const chain = new Map<number, Uint8Array>();
-  for (let offset = 0; offset < bytes.length; offset += chainEntryLength) {
-    chain.set(readU16(bytes, offset), bytes.subarray(offset + 2, offset + chainEntryLength));
-  }
-  return chain;
-}
-
-/** Entries in ascending order of node number. */
-export function serializeShareHashChain(chain: readonly (readonly [number, Uint8Array])[]): Uint8Array {
-  const bytes = new Uint8Array(chain.length * chainEntryLength);
-  chain.forEach(([node, hash], index) => {
-    writeU16(bytes, index * chainEntryLength, node);
-    bytes.set(hash, index * chainEntryLength + 2);
-  });
-  return bytes;
-}
-
-/** The key of a share, once it is known to be the file's own; kind `corrupt` otherwise. Keep it for the other shares. */
-export function verifiedPublicKey(publicKeyDer: Uint8Array, fingerprint: Fingerprint): KeyObject {
-  if (!bytesEqual(fingerprintOf(publicKeyDer), fingerprint)) throw badShare("a public key that is not the file's");
-  return importPublicKey(publicKeyDer);
-}
-
-/** Kind `corrupt` unless the owner of the key signed exactly these bytes (of an SDMF or an MDMF share). */
-export function verifySignedPrefix(signedBytes: Uint8Array, signature: Uint8Array, publicKey: KeyObject): void {
-  if (!verifyPss(publicKey, signedBytes, signature)) throw badShare('a wrong signature');
-}
-
 /**
  * Kind `corrupt` unless the block is the one that the root hash stands for at this share number. The root hash itself
  * must have been verified by signature. `shareTree` over sharesTotal leaves learns what it needs from the share.
  */
 export function verifySdmfBlock(share: SdmfShare, shareNumber: number, shareTree: IncompleteHashTree): void {
   if (!bytesEqual(blockTreeRootOf(share.block, share.prefix.dataLength), share.blockTreeRoot)) {
-    throw badShare('a block that does not fit its hash');
+    throw damagedShare('a block that does not fit its hash');
   }
-  if (shareNumber >= share.prefix.sharesTotal) throw badShare(`share number ${shareNumber}`);
+  if (shareNumber >= share.prefix.sharesTotal) throw damagedShare(`share number ${shareNumber}`);
   shareTree.learn(share.shareHashChain, [[shareNumber, share.blockTreeRoot]]);
-}
-
-/** A tree that trusts the root hash of this version. */
-export function sdmfShareTree(prefix: SdmfPrefix): IncompleteHashTree {
-  return new IncompleteHashTree(prefix.sharesTotal, prefix.rootHash);
-}
-
-/** PKCS#8 DER of the file's key; kind `corrupt` if it is not the key from which the write key comes. */
-export function decryptPrivateKey(encryptedPrivateKey: Uint8Array, writeKey: WriteKey): Uint8Array {
-  const privateKeyDer = aes128Ctr(writeKey, encryptedPrivateKey);
-  if (!bytesEqual(writeKeyOf(privateKeyDer), writeKey)) throw badShare("a private key that is not the file's");
-  return privateKeyDer;
-}
-
-/** AES-CTR without IV: only ever one plaintext under a write key. */
-export function encryptPrivateKey(privateKeyDer: Uint8Array, writeKey: WriteKey): Uint8Array {
-  return aes128Ctr(writeKey, privateKeyDer);
 }
 
 export interface SdmfContents {
@@ -274,32 +223,12 @@ export function encodeSdmfShares(contents: SdmfContents): EncodedSdmf {
   return { prefix, checkstring: signedBytes.subarray(0, sdmfCheckstringLength), shares };
 }
 
-/** The plaintext from `sharesNeeded` verified blocks by share number (more are ignored). */
-export function decodeSdmf(
-  prefix: SdmfPrefix,
-  readKey: ReadKey,
-  blocks: ReadonlyMap<number, Uint8Array>,
-  erasureCode: Pick<ErasureCode, 'decode'>,
-): Uint8Array {
-  const used = [...blocks].slice(0, prefix.sharesNeeded);
-  assert(used.length === prefix.sharesNeeded, 'as many blocks as shares needed');
-  if (prefix.dataLength === 0) return new Uint8Array(0);
-  const pieces = erasureCode.decode(
-    used.map(([shareNumber]) => shareNumber),
-    used.map(([, block]) => block),
-  );
-  const ciphertext = concatBytes(pieces).subarray(0, prefix.dataLength);
-  return aes128Ctr(mutableDataKey(prefix.iv, readKey), ciphertext);
-}
-
 function encodeBlocks(contents: SdmfContents, segmentSize: number): Uint8Array[] {
   const { sharesNeeded, sharesTotal } = contents;
   const shareNumbers = Array.from({ length: sharesTotal }, (_, shareNumber) => shareNumber);
   if (segmentSize === 0) return shareNumbers.map(() => new Uint8Array(0));
-  const padded = new Uint8Array(segmentSize);
-  padded.set(aes128Ctr(mutableDataKey(contents.iv, contents.readKey), contents.plaintext));
-  const blockSize = segmentSize / sharesNeeded;
-  const pieces = shareNumbers.slice(0, sharesNeeded).map((i) => padded.subarray(i * blockSize, (i + 1) * blockSize));
+  const { plaintext, iv: salt, readKey } = contents;
+  const pieces = segmentPieces(plaintext, { salt, readKey }, sharesNeeded, segmentSize / sharesNeeded);
   return contents.erasureCode.encode(pieces, shareNumbers);
 }
 
@@ -324,12 +253,4 @@ function assembleShare(signedBytes: Uint8Array, parts: readonly Uint8Array[]): U
   writeU64(header, 91, ends[4]!);
   writeU64(header, 99, ends[5]!);
   return concatBytes([header, ...parts]);
-}
-
-function roundUp(size: number, multiple: number): number {
-  return Math.ceil(size / multiple) * multiple;
-}
-
-function badShare(reason: string): TahoeError {
-  return new TahoeError(`damaged mutable share: ${reason}`, { kind: 'corrupt', op: 'mutable-share.parse' });
 }

@@ -1,5 +1,6 @@
 /** Open files: the handles of one inode share its overlay, so that each sees at once what any of them wrote. */
 
+import { isMutableFile } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { readSlot } from '../mutable/read-slot.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
@@ -91,7 +92,7 @@ export class MutableFileHandle implements FileHandle {
   static async open(core: VfsCore, owner: HandleOwner, inode: Inode): Promise<MutableFileHandle> {
     const { other } = inode;
     const cap = other?.type === 'known' ? other.cap : undefined;
-    if (cap?.type !== 'sdmf-write' && cap?.type !== 'sdmf-read') {
+    if (cap === undefined || !isMutableFile(cap)) {
       throw new TahoeError('a file of a kind that this version cannot read', { kind: 'unsupported', op: 'vfs.open' });
     }
     const { content, version } = await readSlot(core.slots, slotKeysOf(cap), core.quorums);

@@ -11,7 +11,7 @@ import type { Metadata } from '../dirnode/metadata.js';
 import type { PackedEntry } from '../dirnode/packing.js';
 import type { Attempt } from '../mutable/publish.js';
 import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
-import type { SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { KeyPair } from './key-pool.js';
 import type { Overlay, OverlaySnapshot } from './overlay.js';
 import type { StoredContent } from './receipts.js';
@@ -129,7 +129,7 @@ export interface DirtyName {
 
 export interface DirectoryBase {
   /** Undefined for an immutable directory, and for one that has never been published. */
-  readonly version: SdmfCheckstring | undefined;
+  readonly version: Checkstring | undefined;
   readonly entries: ReadonlyMap<string, PackedEntry>;
   readonly sizeBytes: number;
 }
@@ -177,7 +177,7 @@ export class Directory {
   /** Inodes made for entries of `base`, by name; of dirty names the view is in `dirty`. */
   readonly clean = new Map<string, Inode>();
   readonly attempts: OpenAttempt[] = [];
-  proven: SdmfCheckstring | undefined;
+  proven: Checkstring | undefined;
   /** The directory that holds it, as last reached. */
   parent: Directory | undefined;
   isRoot = false;

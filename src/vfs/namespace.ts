@@ -9,12 +9,8 @@ import { bytesEqual, concatBytes, encodeUtf8, readU64, toHex } from '../encoding
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import { compareVersions } from '../mutable/lineage.js';
 import { isCurrent, readSlot } from '../mutable/read-slot.js';
-import {
-  parseSdmfCheckstring,
-  type SdmfCheckstring,
-  sdmfCheckstringLength,
-  serializeSdmfCheckstring,
-} from '../share-layout/sdmf-share.js';
+import { parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
+import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
 import { applyEntry, type EntryFacts, readEntry } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
@@ -122,7 +118,7 @@ export class Namespace {
    * Takes over contents read from the grid or just proven. Inodes of entries that somebody else changed follow; names
    * that are dirty here keep this node's view.
    */
-  adopt(directory: Directory, version: SdmfCheckstring | undefined, content: Uint8Array): void {
+  adopt(directory: Directory, version: Checkstring | undefined, content: Uint8Array): void {
     const deepImmutable = directory.keys === undefined;
     const entries = parseDirectory(content, { deepImmutable });
     const before = directory.base?.entries;
@@ -140,7 +136,7 @@ export class Namespace {
   /** Contents that this node has just published: what its clean inodes already say. */
   adoptOwn(
     directory: Directory,
-    version: SdmfCheckstring,
+    version: Checkstring,
     entries: ReadonlyMap<string, PackedEntry>,
     sizeBytes: number,
   ): void {
@@ -149,11 +145,11 @@ export class Namespace {
   }
 
   /** Remembers proven contents for the next start and against rollback; durable when it resolves, if the disk takes it. */
-  async remember(directory: Directory, version: SdmfCheckstring, content: Uint8Array): Promise<void> {
+  async remember(directory: Directory, version: Checkstring, content: Uint8Array): Promise<void> {
     const { remembered, platform } = this.#core;
     const key = toHex(directory.keys!.storageIndex);
     try {
-      await remembered.put(key, concatBytes([serializeSdmfCheckstring(version), content]));
+      await remembered.put(key, concatBytes([serializeCheckstring(version), content]));
     } catch (error) {
       platform.log.warn('the proven contents of a directory could not be remembered', { error: describeError(error) });
     }
@@ -329,7 +325,8 @@ function rootSeed(cap: DirectoryCap): string {
 
 export function parseRemembered(
   bytes: Uint8Array | undefined,
-): { version: SdmfCheckstring; content: Uint8Array } | undefined {
+): { version: Checkstring; content: Uint8Array } | undefined {
   if (bytes === undefined) return undefined;
-  return { version: parseSdmfCheckstring(bytes), content: bytes.subarray(sdmfCheckstringLength) };
+  const version = parseCheckstring(bytes);
+  return { version, content: bytes.subarray(serializeCheckstring(version).length) };
 }

@@ -5,7 +5,7 @@ import { encodeBase32 } from '../encoding/base32.js';
 import { bytesEqual, fromHex, toHex } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { versionKey } from '../mutable/lineage.js';
-import { parseSdmfCheckstring } from '../share-layout/sdmf-share.js';
+import { parseCheckstring } from '../share-layout/checkstring.js';
 import type { VfsCore } from './core.js';
 import { readEntry } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
@@ -117,7 +117,7 @@ export class ReceiptReader {
   }
 
   #identity(directory: Directory, key: string | undefined) {
-    const version = key === undefined ? undefined : parseSdmfCheckstring(fromHex(key));
+    const version = key === undefined ? undefined : parseCheckstring(fromHex(key));
     return {
       path: pathOf(directory.inode),
       storageIndex: directory.keys === undefined ? undefined : encodeBase32(directory.keys.storageIndex),

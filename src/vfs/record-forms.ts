@@ -4,7 +4,8 @@ import { childSlotsOf } from '../caps/child-caps.js';
 import { formatJson } from '../dirnode/metadata-json.js';
 import { fromHex } from '../encoding/bytes.js';
 import { versionKey } from '../mutable/lineage.js';
-import { parseSdmfCheckstring, type SdmfCheckstring } from '../share-layout/sdmf-share.js';
+import { parseCheckstring } from '../share-layout/checkstring.js';
+import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { Directory, DirtyName, Inode } from './inode.js';
 import * as records from './records.js';
 import { isProvenAt } from './tree.js';
@@ -70,8 +71,8 @@ export function decodeEntry(text: string | null): Uint8Array | undefined {
   return text === null ? undefined : records.fromBase64(text);
 }
 
-export function parseVersion(key: string): SdmfCheckstring {
-  return parseSdmfCheckstring(fromHex(key));
+export function parseVersion(key: string): Checkstring {
+  return parseCheckstring(fromHex(key));
 }
 
 export function pair({ seconds, nanoseconds }: Timestamp): readonly [number, number] {

@@ -4,8 +4,7 @@
  * clock; ledger.ts writes the records and calls the same functions.
  */
 
-import type { SdmfReadCap, SdmfWriteCap } from '../caps/cap.js';
-import { type DirectoryCap, isWriteable, serializeCap } from '../caps/cap.js';
+import { type DirectoryCap, isMutableFile, isWriteable, serializeCap } from '../caps/cap.js';
 import { toHex } from '../encoding/bytes.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
@@ -80,9 +79,7 @@ export class Tree {
   setDirectoryCap(directory: Directory, cap: DirectoryCap): void {
     directory.cap = cap;
     const { inner } = cap;
-    if (inner.type === 'sdmf-write' || inner.type === 'sdmf-read') {
-      directory.keys = slotKeysOf(inner as SdmfWriteCap | SdmfReadCap);
-    }
+    if (isMutableFile(inner)) directory.keys = slotKeysOf(inner);
     this.#directories.set(directoryKey(cap), directory);
   }
 
@@ -240,6 +237,6 @@ function newDirtyName(
 
 function directoryKey(cap: DirectoryCap): string {
   const { inner } = cap;
-  if (inner.type === 'sdmf-write' || inner.type === 'sdmf-read') return toHex(slotKeysOf(inner).storageIndex);
+  if (isMutableFile(inner)) return toHex(slotKeysOf(inner).storageIndex);
   return serializeCap(cap);
 }

@@ -1,5 +1,5 @@
 /** The Vfs of a node: opens the journal, replays it, and puts the parts together. The contract is in vfs.ts. */
-import { serializeCap } from '../caps/cap.js';
+import { isMutableFile, serializeCap } from '../caps/cap.js';
 import { childSlotsOf } from '../caps/child-caps.js';
 import { compareNames } from '../dirnode/packing.js';
 import { encodeUtf8 } from '../encoding/bytes.js';
@@ -437,7 +437,7 @@ class VfsEngine implements NodeVfs {
 
   async #freshAttributes(inode: Inode): Promise<vfs.Attributes> {
     const cap = inode.other?.type === 'known' ? inode.other.cap : undefined;
-    if (cap?.type === 'sdmf-read' || cap?.type === 'sdmf-write') {
+    if (cap !== undefined && isMutableFile(cap)) {
       const { content } = await readSlot(this.#core.slots, slotKeysOf(cap), this.#core.quorums);
       inode.otherSizeBytes = content.length;
     }

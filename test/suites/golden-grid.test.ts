@@ -5,22 +5,30 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { LRUCache } from 'lru-cache';
-import { type ChkReadCap, isDirectory, type LitCap, parseKnownCap } from '../../src/caps/cap.js';
+import { type ChkReadCap, fileCapOf, isMutableFile, type LitCap, parseKnownCap } from '../../src/caps/cap.js';
 import { clientLeaseSecrets } from '../../src/crypto/derivations.js';
 import { sha256 } from '../../src/crypto/hashes.js';
 import { parseDirectory } from '../../src/dirnode/packing.js';
 import { decodeBase32 } from '../../src/encoding/base32.js';
 import type { ServerId } from '../../src/encoding/brands.js';
-import { encodeAscii, toHex } from '../../src/encoding/bytes.js';
+import { bytesEqual, encodeAscii, toHex } from '../../src/encoding/bytes.js';
 import { asTubId } from '../../src/encoding/checked-bytes.js';
+import { erasureCode } from '../../src/erasure/erasure-code.js';
 import { GridDownloader } from '../../src/immutable/downloader.js';
-import { readSlot } from '../../src/mutable/read-slot.js';
-import { slotKeysOf } from '../../src/mutable/slot-keys.js';
+import { mapSlot } from '../../src/mutable/map-slot.js';
+import { mdmfFormat } from '../../src/mutable/mdmf-format.js';
+import { findBestVersion, readSlot } from '../../src/mutable/read-slot.js';
+import { retrieveSigningKeys, retrieveVersion, shareSource } from '../../src/mutable/retrieve.js';
+import type { SlotContext } from '../../src/mutable/slot-context.js';
+import { type SlotKeys, slotKeysOf } from '../../src/mutable/slot-keys.js';
 import { quorumsOf } from '../../src/mutable/slot-map.js';
 import { NodeClock } from '../../src/node/node-clock.js';
 import { NodeEntropy } from '../../src/node/node-entropy.js';
 import { NodeFileStore } from '../../src/node/node-file-store.js';
 import { silentLogger } from '../../src/platform/logger.js';
+import { encodeMdmf } from '../../src/share-layout/mdmf-encode.js';
+import { mdmfGeometry, parseMdmfHead } from '../../src/share-layout/mdmf-share.js';
+import { mutableShareTree } from '../../src/share-layout/mutable-share.js';
 import { DiskBackend } from '../../src/storage-server/disk-backend.js';
 import { StorageService } from '../../src/storage-server/service.js';
 import { temporaryDirectory } from '../support/storage-servers.js';
@@ -84,14 +92,21 @@ function downloader(servers: readonly StorageService[]): GridDownloader {
   return new GridDownloader({ servers: () => servers, segmentCache, clock, log: silentLogger });
 }
 
-async function readSdmf(servers: readonly StorageService[], capText: string): Promise<Uint8Array> {
-  const parsed = parseKnownCap(capText);
-  const cap = isDirectory(parsed) ? parsed.inner : parsed;
-  if (cap.type !== 'sdmf-write' && cap.type !== 'sdmf-read') throw new Error(`not SDMF: ${cap.type}`);
+function slotContext(servers: readonly StorageService[]): SlotContext {
   const leaseSecrets = clientLeaseSecrets(encodeAscii('lease secret of the test'));
-  const context = { servers: () => servers, leaseSecrets, clock, entropy, log: silentLogger, requestTimeoutMs: 5000 };
-  const quorums = quorumsOf({ sharesNeeded: 3, sharesHappy: 7, sharesTotal: 10 });
-  return (await readSlot(context, slotKeysOf(cap), quorums)).content;
+  return { servers: () => servers, leaseSecrets, clock, entropy, log: silentLogger, requestTimeoutMs: 5000 };
+}
+
+const quorums = quorumsOf({ sharesNeeded: 3, sharesHappy: 7, sharesTotal: 10 });
+
+function keysOf(capText: string): SlotKeys {
+  const cap = fileCapOf(parseKnownCap(capText));
+  if (!isMutableFile(cap)) throw new Error(`not mutable: ${cap.type}`);
+  return slotKeysOf(cap);
+}
+
+async function readMutable(servers: readonly StorageService[], capText: string): Promise<Uint8Array> {
+  return (await readSlot(slotContext(servers), keysOf(capText), quorums)).content;
 }
 
 for (const { size, sha256: digest, cap } of index.immutable) {
@@ -107,20 +122,19 @@ for (const { size, sha256: digest, cap } of index.immutable) {
 }
 
 for (const { name, rw_uri, ro_uri, sha256: digest } of index.mutable) {
-  if (!name.startsWith('sdmf')) continue;
   test.serial(`the mutable file ${name} of the reference is read through both capabilities`, async (t) => {
     const servers = await goldenServers(t, name);
-    for (const cap of [rw_uri, ro_uri]) t.is(toHex(sha256(await readSdmf(servers, cap))), digest);
+    for (const cap of [rw_uri, ro_uri]) t.is(toHex(sha256(await readMutable(servers, cap))), digest);
   });
 }
 
 for (const { name, cap, ro_uri } of index.directories) {
   const { inner } = parseKnownCap(cap) as { inner: { type: string } };
-  if (inner.type !== 'sdmf-write') continue;
+  if (inner.type !== 'sdmf-write' && inner.type !== 'mdmf-write') continue;
   test.serial(`the directory ${name} of the reference is read from its shares`, async (t) => {
     const servers = await goldenServers(t, name);
     const expected = readFileSync(path.join(vectors, 'directories', `${name}.packed.bin`));
-    for (const text of [cap, ro_uri ?? cap]) t.deepEqual(Buffer.from(await readSdmf(servers, text)), expected);
+    for (const text of [cap, ro_uri ?? cap]) t.deepEqual(Buffer.from(await readMutable(servers, text)), expected);
   });
 }
 
@@ -132,3 +146,46 @@ test.serial('the immutable directory dir-imm of the reference is read from its s
   t.deepEqual(Buffer.from(packed), readFileSync(path.join(vectors, 'directories', 'dir-imm.packed.bin')));
   t.true(parseDirectory(packed, { deepImmutable: true }).size > 0);
 });
+
+for (const name of ['mdmf-300000', 'mdmf-modified', 'dir-mdmf']) {
+  test.serial(
+    `the MDMF shares of ${name} come out byte for byte when they are made again with the same salts`,
+    async (t) => {
+      const servers = await goldenServers(t, name);
+      const object = [...index.mutable, ...index.directories].find((each) => each.name === name)!;
+      const keys = keysOf('cap' in object ? object.cap : object.rw_uri);
+      const context = slotContext(servers);
+      const { best, map } = await findBestVersion(context, keys, quorums);
+      const plaintext = await retrieveVersion(context, keys, best);
+      const all = await mapSlot(context, keys, { serverCount: 10 });
+      const shares = [...all.answered.values()].flatMap((held) => [...held.values()]);
+      t.is(shares.length, 10);
+      const first = parseMdmfHead(shares[0]!.head);
+      const segments = { first: 0, end: mdmfGeometry(first.prefix).segmentCount };
+      const version = { prefix: first.prefix, shareNumber: shares[0]!.shareNumber };
+      const shareTree = mutableShareTree(first.prefix);
+      const blocks = await mdmfFormat.readBlocks(
+        shareSource(context, keys, shares[0]!),
+        { ...version, shareTree },
+        segments,
+      );
+      const { publicKeyDer, encryptedPrivateKey } = await retrieveSigningKeys(context, keys, map);
+      const encoded = encodeMdmf({
+        ...first.prefix,
+        readKey: keys.readKey,
+        plaintext,
+        firstSegment: 0,
+        salts: blocks.map(({ salt }) => salt),
+        kept: [],
+        encryptedPrivateKey,
+        publicKeyDer,
+        sign: () => first.signature,
+        erasureCode: erasureCode(3, 10),
+      });
+      for (const seen of shares) {
+        const theirs = await shareSource(context, keys, seen).read(0, encoded.offsets.endOfFile);
+        t.true(bytesEqual(encoded.share(seen.shareNumber), theirs), `share ${seen.shareNumber}`);
+      }
+    },
+  );
+}
