@@ -1,6 +1,7 @@
 /** `private/introducer_PETNAME_cache.yaml`: what an introducer has announced, for when it cannot be reached. Introducer spec 9.7. */
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import type { ServerId } from '../encoding/brands.js';
+import { parseYaml } from '../encoding/yaml-text.js';
 import { describeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Logger } from '../platform/logger.js';
 import type { TextFiles } from '../platform/text-files.js';
@@ -25,7 +26,7 @@ export class AnnouncementCache {
   async read(): Promise<Announcement[]> {
     try {
       const text = await this.#files.read(this.#name);
-      const entries: unknown = text === undefined ? [] : parse(text, { maxAliasCount: 0 });
+      const entries: unknown = text === undefined ? [] : parseYaml(text);
       if (!Array.isArray(entries)) throw new TahoeError('not a list', { kind: 'invalid', op: 'introducer.cache' });
       return entries.flatMap((entry: unknown) => this.#parseEntry(entry));
     } catch (error) {

@@ -1,6 +1,7 @@
 /** Which introducers a node has: `private/introducers.yaml`, and one from tahoe.cfg as in old nodes. Introducer spec 2. */
-import { parse, stringify } from 'yaml';
-import { asTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import { stringify } from 'yaml';
+import { parseYaml } from '../encoding/yaml-text.js';
+import { describeError, TahoeError } from '../errors/tahoe-error.js';
 import { type Furl, parseFurl } from '../foolscap/furl.js';
 
 export interface IntroducerAddress {
@@ -61,9 +62,9 @@ function parseNamed(petname: string, furl: string): Furl {
 
 function yamlOf(text: string): unknown {
   try {
-    return parse(text, { maxAliasCount: 0 }) ?? {};
+    return parseYaml(text) ?? {};
   } catch (error) {
-    throw invalid(`it is not YAML: ${asTahoeError(error, 'introducers.parse').message}`);
+    throw invalid(describeError(error));
   }
 }
 

@@ -6,6 +6,8 @@
 import { TahoeError } from '../errors/tahoe-error.js';
 
 const REFERENCE_DEPTH_MAX = 10;
+/** In one value, those in what it refers to included: a few lines that refer to each other could stand for gigabytes. */
+const REFERENCES_MAX = 1000;
 
 export interface IniEntry {
   readonly section: string;
@@ -84,7 +86,7 @@ export class IniFile {
   /** The value, undefined if the key is not there. Kind `invalid` for a percent sign that means nothing. */
   text(section: string, key: string): string | undefined {
     const entry = this.#entries.get(idOf(section, key));
-    return entry === undefined ? undefined : this.#expand(entry, entry.raw, 0);
+    return entry === undefined ? undefined : this.#expand(entry, entry.raw, 0, { references: 0 });
   }
 
   /** The error for a value, with file, line, section and key. */
@@ -106,13 +108,18 @@ export class IniFile {
     this.#entries.set(id, { ...entry, raw: lines.join('\n').trim() });
   }
 
-  #expand(entry: IniEntry, raw: string, depth: number): string {
+  #expand(entry: IniEntry, raw: string, depth: number, count: { references: number }): string {
     if (depth > REFERENCE_DEPTH_MAX) throw this.wrongValue(entry.section, entry.key, 'refers to itself');
     return raw.replace(/%(%|\(([^)]*)\)s|)/g, (_, form: string, name: string | undefined) => {
       if (form === '%') return '%';
       if (form === '') throw this.wrongValue(entry.section, entry.key, 'has a lone percent sign: write %%');
       const other = this.#entries.get(idOf(entry.section, name ?? ''));
-      if (other !== undefined) return this.#expand(entry, other.raw, depth + 1);
+      if (other !== undefined) {
+        count.references += 1;
+        if (count.references > REFERENCES_MAX)
+          throw this.wrongValue(entry.section, entry.key, 'has too many references');
+        return this.#expand(entry, other.raw, depth + 1, count);
+      }
       throw this.wrongValue(entry.section, entry.key, `refers to ${name}, which is not in this section`);
     });
   }

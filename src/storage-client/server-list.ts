@@ -1,10 +1,11 @@
 /** The servers of a grid as `private/servers.yaml` names them: storage-http spec 7. */
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { sha256 } from '../crypto/hashes.js';
 import { decodeBase32, encodeBase32 } from '../encoding/base32.js';
 import type { ServerId, TubId } from '../encoding/brands.js';
 import { asTubId } from '../encoding/checked-bytes.js';
-import { asTahoeError, describeError, TahoeError } from '../errors/tahoe-error.js';
+import { parseYaml } from '../encoding/yaml-text.js';
+import { describeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
 import { type Nurl, parseNurl, serializeNurl } from '../storage-protocol/nurl.js';
@@ -27,7 +28,7 @@ const FURL_TUB_ID = /^pb:\/\/(\w+)@/;
  * kind `invalid` if the whole is no servers.yaml.
  */
 export function parseServersYaml(text: string, log: Logger): ServerAnnouncement[] {
-  const storage = fieldsOf(fieldsOf(yamlOf(text), 'the file').storage ?? {}, 'storage');
+  const storage = fieldsOf(fieldsOf(parseYaml(text) ?? {}, 'the file').storage ?? {}, 'storage');
   const announcements: ServerAnnouncement[] = [];
   for (const [id, entry] of Object.entries(storage)) {
     try {
@@ -54,7 +55,7 @@ export function parseAnnouncement(id: ServerId, announcement: unknown): ServerAn
     nickname: typeof nickname === 'string' ? nickname : id,
     permutationSeed: typeof seed === 'string' ? decodeBase32(seed.toLowerCase()) : derivedSeed(id),
     tubId: asTubId(decodeBase32(tubText.toLowerCase())),
-    nurls: nurls.map((nurl) => parseNurl(String(nurl))),
+    nurls: nurls.map((nurl: unknown) => parseNurl(typeof nurl === 'string' ? nurl : '')),
   };
 }
 
@@ -91,18 +92,6 @@ export function connectServer(announcement: ServerAnnouncement, clock: Clock): H
 function derivedSeed(id: ServerId): Uint8Array {
   const key = SERVER_KEY.exec(id)?.[1];
   return key === undefined ? sha256(new TextEncoder().encode(id)) : decodeBase32(key);
-}
-
-function yamlOf(text: string): unknown {
-  try {
-    return parse(text, { maxAliasCount: 0 }) ?? {};
-  } catch (error) {
-    throw new TahoeError(`not YAML: ${asTahoeError(error, 'servers.parse').message}`, {
-      kind: 'invalid',
-      op: 'servers.parse',
-      cause: error,
-    });
-  }
 }
 
 function fieldsOf(value: unknown, name: string): Record<string, unknown> {

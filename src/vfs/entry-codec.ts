@@ -12,7 +12,7 @@ import { decryptWriteCap, type PackedEntry, packEntry } from '../dirnode/packing
 import type { WriteKey } from '../encoding/brands.js';
 import { encodeUtf8, toHex } from '../encoding/bytes.js';
 import type { Inode } from './inode.js';
-import { timestampFromMs } from './timestamps.js';
+import { epoch, timestampFromMs } from './timestamps.js';
 import type { FileKind, Timestamp } from './vfs.js';
 
 /** What an entry says, before there is an inode for it. */
@@ -29,6 +29,9 @@ export interface EntryDefaults {
   readonly uid: number;
   readonly gid: number;
 }
+
+/** The last second that a Date can name. */
+const SECONDS_MAX = 8_640_000_000_000;
 
 const kinds: readonly FileKind[] = ['symlink', 'fifo', 'socket', 'character-device', 'block-device'];
 
@@ -52,7 +55,7 @@ export function applyEntry(inode: Inode, facts: EntryFacts, defaults: EntryDefau
   const unix = unixOf(facts.metadata);
   const times = facts.metadata === undefined ? undefined : linkTimes(facts.metadata);
   const legacy = jsonNumber(facts.metadata?.get('mtime'));
-  const fallback = timestampFromMs(1000 * (legacy ?? times?.changedSeconds ?? 0));
+  const fallback = linkTime(legacy ?? times?.changedSeconds);
   const usable = facts.child.type === 'known';
   inode.metadata = facts.metadata;
   inode.displayName = facts.displayName;
@@ -135,9 +138,18 @@ function timeOf(unix: Metadata | undefined, key: string): Timestamp | undefined 
   const value = unix?.get(key);
   if (!Array.isArray(value)) return undefined;
   const [seconds, nanoseconds] = value.map(jsonNumber);
-  const isTime =
-    Number.isSafeInteger(seconds) && Number.isInteger(nanoseconds) && nanoseconds! >= 0 && nanoseconds! < 1_000_000_000;
-  return isTime ? { seconds: seconds!, nanoseconds: nanoseconds! } : undefined;
+  const isTime = isDate(seconds) && Number.isInteger(nanoseconds) && nanoseconds! >= 0 && nanoseconds! < 1_000_000_000;
+  return isTime && Number.isInteger(seconds) ? { seconds: seconds!, nanoseconds: nanoseconds! } : undefined;
+}
+
+/** When a link was made or changed, as other programs write it: any number that JSON can hold. */
+function linkTime(seconds: number | undefined): Timestamp {
+  return isDate(seconds) ? timestampFromMs(1000 * seconds) : epoch;
+}
+
+/** Programs could show no other times, and the kernel could not be told of them. */
+function isDate(seconds: number | undefined): seconds is number {
+  return seconds !== undefined && Math.abs(seconds) <= SECONDS_MAX;
 }
 
 function extendedOf(unix: Metadata | undefined): Map<string, Uint8Array> {

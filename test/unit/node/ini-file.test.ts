@@ -63,3 +63,10 @@ for (const [value, message] of [
     t.throws(() => new IniFile(`[s]\nk = ${value}\n`, 'f').text('s', 'k'), { message });
   });
 }
+
+test('values that refer to each other many times are refused at once', (t) => {
+  const lines = Array.from({ length: 9 }, (_, index) => `k${index + 1} = ${`%(k${index})s`.repeat(9)}`);
+  const file = new IniFile(['[s]', 'k0 = x', ...lines].join('\n'), 'f');
+  t.is(file.text('s', 'k3')?.length, 729);
+  t.throws(() => file.text('s', 'k9'), { message: 'f:11: [s] k9 has too many references' });
+});

@@ -1,8 +1,8 @@
 import test from 'ava';
 import type { ServerId, TubId } from '../../../src/encoding/brands.js';
-import { TahoeError } from '../../../src/errors/tahoe-error.js';
+import { isTahoeError, TahoeError } from '../../../src/errors/tahoe-error.js';
 import { silentLogger } from '../../../src/platform/logger.js';
-import { parseServersYaml, serializeServersYaml } from '../../../src/storage-client/server-list.js';
+import { parseAnnouncement, parseServersYaml, serializeServersYaml } from '../../../src/storage-client/server-list.js';
 import { ServerTracker } from '../../../src/storage-client/server-tracker.js';
 import type { StorageServer } from '../../../src/storage-protocol/storage-server.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -53,6 +53,12 @@ test('what is written is read again', (t) => {
   }));
   t.deepEqual(parseServersYaml(serializeServersYaml(servers), silentLogger), servers);
   t.deepEqual(parseServersYaml('', silentLogger), []);
+});
+
+test('an address that is no text is no address', (t) => {
+  const announcement = { 'anonymous-storage-FURL': furl, 'anonymous-storage-NURLs': [{ toString: 1 }] };
+  const error = t.throws(() => parseAnnouncement('x' as ServerId, announcement));
+  t.true(isTahoeError(error, 'invalid'));
 });
 
 test('a file that is no servers.yaml is kind invalid', (t) => {
