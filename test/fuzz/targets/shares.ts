@@ -28,12 +28,11 @@ import { parseShareHashes } from '../../../src/share-layout/chk-share-hashes.js'
 import { parseUeb, serializeUeb } from '../../../src/share-layout/chk-ueb.js';
 import { serializeImmutableHeader } from '../../../src/share-layout/containers.js';
 import { serializeImmutableLease } from '../../../src/share-layout/lease.js';
+import { mutableShareTree, parseShareHashChain } from '../../../src/share-layout/mutable-share.js';
 import {
   parseSdmfCheckstring,
   parseSdmfPrefix,
   parseSdmfShare,
-  parseShareHashChain,
-  sdmfShareTree,
   verifySdmfBlock,
 } from '../../../src/share-layout/sdmf-share.js';
 import { openDiskShare } from '../../../src/storage-server/disk-share.js';
@@ -119,7 +118,7 @@ function parseSdmf(input: Uint8Array): void {
   parseSdmfPrefix(input);
   unlessRefused(() => parseShareHashChain(input.subarray(0, input.length - (input.length % 34))), 'corrupt');
   const share = parseSdmfShare(input);
-  verifySdmfBlock(share, 0, sdmfShareTree(share.prefix));
+  verifySdmfBlock(share, 0, mutableShareTree(share.prefix));
 }
 
 /** Whatever one of k servers answers, the contents are read as they are or not at all. */
