@@ -70,7 +70,7 @@ class IntroducerClient implements GridIntroducer {
     },
   };
   readonly #closed = new AbortController();
-  readonly #firstAnnouncements = new AbortController();
+  readonly #firstAttempt = new AbortController();
   #running: Promise<void> | undefined;
   #introducer: RemoteReference | undefined;
   #isCacheRead = false;
@@ -117,8 +117,8 @@ class IntroducerClient implements GridIntroducer {
     this.#closed.signal.addEventListener('abort', () => patience.cancel());
   }
 
-  async firstAnnouncements(limitMs: number): Promise<void> {
-    const { signal } = this.#firstAnnouncements;
+  async firstAttempt(limitMs: number): Promise<void> {
+    const { signal } = this.#firstAttempt;
     // Its rejection is the good news: the wait was cut short.
     await sleep(this.#options.platform.clock, limitMs, signal).catch((reason: unknown) => {
       if (reason !== signal.reason) throw reason;
@@ -131,7 +131,7 @@ class IntroducerClient implements GridIntroducer {
 
   async close(): Promise<void> {
     this.#closed.abort(new TahoeError('closed', { kind: 'closed', op: 'introducer.close' }));
-    this.#firstAnnouncements.abort();
+    this.#firstAttempt.abort();
     await this.#running;
     await this.#cache.flush();
   }
@@ -194,10 +194,12 @@ class IntroducerClient implements GridIntroducer {
     platform.log.info('connected to an introducer', { introducer: address.petname, peer: connection.peer.address });
     this.#change({ state: 'connected', reason: undefined, address: connection.peer.address });
     try {
-      for (const signed of this.#outbound.values()) void this.#publishTo(reference, signed);
-      await Promise.all([...this.#listeners.keys()].map((serviceName) => this.#subscribeTo(reference, serviceName)));
+      await Promise.all([
+        ...[...this.#outbound.values()].map((signed) => this.#publishTo(reference, signed)),
+        ...[...this.#listeners.keys()].map((serviceName) => this.#subscribeTo(reference, serviceName)),
+      ]);
       // An introducer sends what it has before it answers.
-      this.#firstAnnouncements.abort();
+      this.#firstAttempt.abort();
       await endOf(connection.peer.ended);
       this.#change({ state: 'failed', reason: describeError(connection.peer.ended.reason), address: undefined });
     } finally {
@@ -276,7 +278,7 @@ class IntroducerClient implements GridIntroducer {
       introducer: this.#options.address.petname,
       announcements: announcements.length,
     });
-    this.#firstAnnouncements.abort();
+    this.#firstAttempt.abort();
   }
 
   #deliver(announcement: Announcement): void {

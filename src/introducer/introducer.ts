@@ -41,10 +41,10 @@ export interface GridIntroducer {
   /** Begins to connect. */
   start(): void;
   /**
-   * Resolves when the first attempt has ended: with the announcements that the introducer had, or with those kept on
-   * disk. At the latest after `limitMs`.
+   * Resolves when the first attempt has ended: everything is published and the announcements that the introducer had
+   * are delivered, or, if it cannot be reached, those kept on disk. At the latest after `limitMs`.
    */
-  firstAnnouncements(limitMs: number): Promise<void>;
+  firstAttempt(limitMs: number): Promise<void>;
   status(): IntroducerStatus;
   close(): Promise<void>;
 }

@@ -1,24 +1,26 @@
 /** The grid of a client node: its servers, who answers, and what turns capabilities into contents. */
 import { LRUCache } from 'lru-cache';
 import { clientLeaseSecrets } from '../crypto/derivations.js';
-import { describeError } from '../errors/tahoe-error.js';
 import type { Grid, ServerStatus } from '../grid/grid.js';
 import { GridClient } from '../grid/grid-client.js';
 import { GridDownloader } from '../immutable/downloader.js';
 import { GridUploader } from '../immutable/uploader.js';
+import { STORAGE_SERVICE } from '../introducer/introducer.js';
 import type { SlotContext } from '../mutable/slot-context.js';
 import type { Platform } from '../platform/platform.js';
-import type { HttpsStorageServer } from '../storage-client/https-storage-server.js';
-import { connectServer, parseServersYaml } from '../storage-client/server-list.js';
-import { ServerTracker, type ServerStatus as TrackedStatus } from '../storage-client/server-tracker.js';
+import { type GridServerStatus, GridServers } from '../storage-client/grid-servers.js';
+import { parseServersYaml } from '../storage-client/server-list.js';
 import { KeyPool, type KeySource } from '../vfs/key-pool.js';
 import type { NodeDirectory } from './node-directory.js';
+import type { NodeIntroducers } from './node-introducers.js';
 import { StopStack } from './running-node.js';
 import type { TahoeConfig } from './tahoe-config.js';
 
 const SEGMENT_CACHE_BYTES = 128 * 1024 * 1024;
 const SLOT_REQUEST_TIMEOUT_MS = 5_000;
 const AWAKE_INTERVAL_MS = 60_000;
+/** How long a start waits for introducers; servers that come later are taken then. */
+const ANNOUNCEMENTS_LIMIT_MS = 10_000;
 
 export interface ClientGrid {
   readonly grid: Grid;
@@ -28,24 +30,27 @@ export interface ClientGrid {
   close(): Promise<void>;
 }
 
-/** Connects to the servers of `private/servers.yaml` and asks each once. Kind `invalid` if that file is not understood. */
+/**
+ * Connects to the servers of `private/servers.yaml` and those that the introducers announce, now and later, and asks
+ * each once. Kind `invalid` if that file is not understood.
+ */
 export async function openClientGrid(
   directory: NodeDirectory,
   config: TahoeConfig,
   platform: Platform,
+  introducers: NodeIntroducers,
 ): Promise<ClientGrid> {
   const { clock, entropy, log } = platform;
   const stops = new StopStack();
-  const servers = connectServers((await directory.read('private', 'servers.yaml')) ?? '', platform);
-  stops.push(async () => {
-    await Promise.all(servers.map((server) => server.close()));
-  });
-  const tracker = new ServerTracker(servers, platform);
-  const requestsTo = new Map(servers.map((server) => [server.id, () => server.requests]));
-  stops.push(async () => tracker.stop());
-  await keepAwake(tracker.start());
+  const servers = new GridServers(platform);
+  stops.push(() => servers.close());
+  const yaml = (await directory.read('private', 'servers.yaml')) ?? '';
+  for (const address of parseServersYaml(yaml, log)) servers.addStatic(address);
+  introducers.subscribe(STORAGE_SERVICE, (announcement) => servers.announced(announcement));
+  introducers.start();
+  await keepAwake(introducers.firstAttempt(ANNOUNCEMENTS_LIMIT_MS).then(() => servers.firstProbes()));
   const clientLeaseSecret = await directory.secret('secret', entropy);
-  const usable = () => tracker.usable();
+  const usable = () => servers.usable();
   const uploader = new GridUploader({ servers: usable, clientLeaseSecret, clock, log });
   stops.push(() => uploader.close());
   const segmentCache = new LRUCache<string, Uint8Array>({
@@ -70,20 +75,9 @@ export async function openClientGrid(
     keys,
     encoding: config.encoding,
     convergenceSecret: await directory.secret('convergence', entropy),
-    servers: () => tracker.statuses().map((status) => describeServer(status, requestsTo.get(status.server.id)?.())),
+    servers: () => servers.statuses().map(describeServer),
   });
   return { grid, slots, keys, close: () => stops.unwind() };
-}
-
-function connectServers(yaml: string, { clock, log }: Platform): HttpsStorageServer[] {
-  return parseServersYaml(yaml, log).flatMap((announcement) => {
-    try {
-      return [connectServer(announcement, clock)];
-    } catch (error) {
-      log.warn('a server is left out', { server: announcement.nickname, error: describeError(error) });
-      return [];
-    }
-  });
 }
 
 /** Timers of the platform's clock do not keep the process alive, and at the start nothing else may. */
@@ -96,7 +90,7 @@ async function keepAwake<Result>(work: Promise<Result>): Promise<Result> {
   }
 }
 
-function describeServer(status: TrackedStatus, requests: number | undefined): ServerStatus {
-  const { server, state, failure, availableSpace, lastContactMs } = status;
+function describeServer(status: GridServerStatus): ServerStatus {
+  const { server, state, failure, availableSpace, lastContactMs, requests } = status;
   return { id: server.id, nickname: server.nickname, state, reason: failure, availableSpace, lastContactMs, requests };
 }

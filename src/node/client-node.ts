@@ -9,6 +9,7 @@ import { openClientGrid } from './client-grid.js';
 import { ClientPending } from './client-pending.js';
 import { MountManager } from './mount-manager.js';
 import type { NodeDirectory } from './node-directory.js';
+import type { NodeIntroducers } from './node-introducers.js';
 import { PendingAlarm } from './pending-alarm.js';
 import { type PendingWork, type RunOptions, runOnce, type StopStack } from './running-node.js';
 import { processOwner, startSftpFrontend } from './sftp-frontend.js';
@@ -35,12 +36,13 @@ export async function startClient(
   directory: NodeDirectory,
   config: TahoeConfig,
   platform: Platform,
+  introducers: NodeIntroducers,
   stops: StopStack,
   options: ClientOptions,
 ): Promise<StartedClient> {
-  const clientGrid = await openClientGrid(directory, config, platform);
+  const clientGrid = await openClientGrid(directory, config, platform, introducers);
   stops.push(() => clientGrid.close());
-  reportServers(clientGrid.grid, options.warn);
+  reportServers(clientGrid.grid, introducers, options.warn);
   const files = await openClientFiles(directory, config, clientGrid, platform);
   stops.push(() => files.close());
   const rootCap = await openRootCap(directory, files, options.makeRoot ?? false);
@@ -63,7 +65,7 @@ export async function startClient(
   const pending = new ClientPending(files.vfs, platform.clock, async () => {
     await Promise.all([mounts.close(), closeSftp()]);
   });
-  const parts = { grid: clientGrid.grid, files, mounts, sftp: sftp?.status, alarm, pending };
+  const parts = { grid: clientGrid.grid, introducers, files, mounts, sftp: sftp?.status, alarm, pending };
   const control = nodeControl(directory, config, platform, parts);
   const url = await startWeb(directory, config, platform, clientGrid.grid, files, control, stops);
   platform.log.info('client started', { url });
@@ -100,6 +102,7 @@ async function startWeb(
 
 interface ControlledParts {
   readonly grid: Grid;
+  readonly introducers: NodeIntroducers;
   readonly files: ClientFiles;
   readonly mounts: MountManager;
   readonly sftp: SftpStatus | undefined;
@@ -111,7 +114,7 @@ function nodeControl(
   directory: NodeDirectory,
   config: TahoeConfig,
   { clock }: Platform,
-  { grid, files, mounts, sftp, alarm, pending }: ControlledParts,
+  { grid, introducers, files, mounts, sftp, alarm, pending }: ControlledParts,
 ): NodeControl {
   const startedMs = clock.monotonicMs();
   return {
@@ -125,8 +128,10 @@ function nodeControl(
       alarm: alarm.message,
       mounts: mounts.list(),
       servers: grid.servers(),
+      introducers: introducers.statuses(),
       sftp,
     }),
+    introducers: () => introducers.statuses(),
     mount: (request) => mounts.mount(request),
     unmount: (mountpoint) => mounts.unmount(mountpoint),
     locate: (path) => mounts.locate(path),
@@ -147,10 +152,20 @@ async function openRootCap(
   return cap;
 }
 
-/** Says which servers do not answer, for whoever started the node. */
-function reportServers(grid: Grid, warn: (line: string) => void): void {
+/** Says which introducers and servers do not answer, for whoever started the node. */
+function reportServers(grid: Grid, introducers: NodeIntroducers, warn: (line: string) => void): void {
+  const statuses = introducers.statuses();
+  for (const { petname, state, reason } of statuses) {
+    if (state !== 'connected') warn(`introducer ${petname} does not answer: ${reason ?? 'no answer yet'}`);
+  }
   const servers = grid.servers();
-  if (servers.length === 0) warn('there are no storage servers: write them into private/servers.yaml');
+  if (servers.length === 0 && statuses.length === 0) {
+    warn(
+      'there are no storage servers: write introducers into private/introducers.yaml, or servers into private/servers.yaml',
+    );
+  } else if (servers.length === 0) {
+    warn('there are no storage servers yet: none has been announced');
+  }
   for (const server of servers) {
     if (server.state !== 'connected')
       warn(`server ${server.nickname} does not answer: ${server.reason ?? 'no answer'}`);

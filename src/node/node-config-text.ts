@@ -1,4 +1,5 @@
 /** The tahoe.cfg of new nodes. */
+import { serializeHost } from '../storage-protocol/nurl.js';
 import { type Endpoint, serializeEndpoint } from './endpoint.js';
 import { DEFAULT_HOST_KEY_FILE, serializeTahoeConfig } from './tahoe-config.js';
 
@@ -59,8 +60,26 @@ export function storageConfigText({ nickname, port, hostname, reservedSpace }: S
       nickname,
       'web.port': '',
       'tub.port': serializeEndpoint(port),
-      'tub.location': `tcp:${hostname}:${port.port}`,
+      'tub.location': `tcp:${serializeHost(hostname)}:${port.port}`,
     },
     storage: { enabled: 'true', reserved_space: reservedSpace },
+  });
+}
+
+export interface IntroducerConfigOptions {
+  readonly nickname: string;
+  readonly port: Endpoint;
+  /** The host under which clients reach it. */
+  readonly hostname: string;
+}
+
+export function introducerConfigText({ nickname, port, hostname }: IntroducerConfigOptions): string {
+  return serializeTahoeConfig({
+    node: {
+      nickname,
+      'web.port': '',
+      'tub.port': serializeEndpoint(port),
+      'tub.location': `tcp:${serializeHost(hostname)}:${port.port}`,
+    },
   });
 }

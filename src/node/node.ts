@@ -1,12 +1,20 @@
-/** One node directory that runs: as a storage server, as a client, or as both, whatever its tahoe.cfg asks for. */
+/** One node directory that runs: as an introducer, or as a storage server, a client, or both, as its tahoe.cfg asks for. */
+
+import type { Platform } from '../platform/platform.js';
 import { type ClientOptions, startClient } from './client-node.js';
+import { FURL_FILE, startIntroducer } from './introducer-node.js';
 import { NodeDirectory } from './node-directory.js';
+import { type NodeIntroducers, openIntroducers } from './node-introducers.js';
 import { lockNodeDirectory } from './node-lock.js';
 import { nodePlatform } from './node-platform.js';
 import { openLogger } from './pino-logger.js';
-import { type PendingWork, type RunningNode, StopStack } from './running-node.js';
+import { type RunningNode, StopStack } from './running-node.js';
 import { startStorage } from './storage-node.js';
 import type { TahoeConfig } from './tahoe-config.js';
+
+type StartedNode = Omit<RunningNode, 'stop'>;
+
+const ANNOUNCE_LIMIT_MS = 10_000;
 
 /** Kinds `busy` (it runs already), `invalid` and `unsupported` (its files), and those of startClient. */
 export async function startNode(path: string, options: ClientOptions): Promise<RunningNode> {
@@ -18,23 +26,54 @@ export async function startNode(path: string, options: ClientOptions): Promise<R
     stops.push(() => lock.release());
     await directory.prepare(config.temporaryDirectory);
     const platform = nodePlatform(openLogger(directory.file('logs', 'tahoe.log'), options.warn));
-    const descriptions: string[] = [];
-    let pending: PendingWork | undefined;
-    if (config.storage.enabled) {
-      descriptions.push(`${config.nickname}: ${await startStorage(directory, config, platform, stops)}`);
-    }
-    // Last, so that a client can find this very server among its own.
-    if (isClient(config)) {
-      const client = await startClient(directory, config, platform, stops, options);
-      descriptions.push(client.url);
-      pending = client.pending;
-    }
-    const stop = () => stops.unwind();
-    return { description: descriptions.join(', '), stop, ...(pending === undefined ? {} : { pending }) };
+    const started =
+      (await directory.type()) === 'introducer'
+        ? await startIntroducerNode(directory, config, platform, stops)
+        : await startGridMember(directory, config, platform, stops, options);
+    return { ...started, stop: () => stops.unwind() };
   } catch (error) {
     await stops.unwind();
     throw error;
   }
+}
+
+async function startIntroducerNode(
+  directory: NodeDirectory,
+  config: TahoeConfig,
+  platform: Platform,
+  stops: StopStack,
+): Promise<StartedNode> {
+  await startIntroducer(directory, config, platform, stops);
+  return { description: `${config.nickname}: an introducer, its FURL is in ${directory.file(FURL_FILE)}` };
+}
+
+async function startGridMember(
+  directory: NodeDirectory,
+  config: TahoeConfig,
+  platform: Platform,
+  stops: StopStack,
+  options: ClientOptions,
+): Promise<StartedNode> {
+  const introducers = await openIntroducers(directory, config, platform);
+  stops.push(() => introducers.close());
+  const descriptions: string[] = [];
+  if (config.storage.enabled) {
+    const address = await startStorage(directory, config, platform, introducers, stops);
+    descriptions.push(`${config.nickname}: ${address}`);
+  }
+  if (!isClient(config)) {
+    await announce(introducers);
+    return { description: descriptions.join(', ') };
+  }
+  // Last, so that a client can find this very server among its own.
+  const { url, pending } = await startClient(directory, config, platform, introducers, stops, options);
+  return { description: [...descriptions, url].join(', '), pending };
+}
+
+/** Ready means that clients can find this server, if the introducers answer at all. */
+async function announce(introducers: NodeIntroducers): Promise<void> {
+  introducers.start();
+  await introducers.firstAttempt(ANNOUNCE_LIMIT_MS);
 }
 
 /** A client whose doors are all shut could do nothing: then a storage server is only that. */

@@ -1,5 +1,6 @@
 /** Finds out what a directory holds, a node or a grid, and runs it. */
 import { TahoeError } from '../errors/tahoe-error.js';
+import { CLIENT_NAME, INTRODUCER_NAME } from './grid-directories.js';
 import { startGridNode } from './grid-node.js';
 import { startNode } from './node.js';
 import { listOrNothing, NodeDirectory } from './node-directory.js';
@@ -11,7 +12,10 @@ export async function runDirectory(path: string, options: RunOptions): Promise<R
   const names = (await listOrNothing(directory.path)) ?? [];
   if (names.includes('tahoe.cfg')) return startNode(path, options);
   const servers = names.filter((name) => /^server-\d+$/.test(name)).sort(byNumber);
-  if (names.includes('client') && servers.length > 0) return startGridNode(directory.path, servers, options);
+  if (names.includes(CLIENT_NAME) && servers.length > 0) {
+    const introducer = names.includes(INTRODUCER_NAME) ? INTRODUCER_NAME : undefined;
+    return startGridNode(directory.path, { introducer, servers, client: CLIENT_NAME }, options);
+  }
   throw new TahoeError(
     `"${directory.path}" is neither a node directory nor a grid. ` +
       `Make one with: tahoe create-client ${path} (or create-grid ${path})`,

@@ -32,14 +32,20 @@ export class ServerTracker {
   readonly #tracked = new Map<StorageServer, Tracked>();
   readonly #stopped = new AbortController();
 
-  constructor(servers: readonly StorageServer[], options: ServerTrackerOptions) {
+  constructor(options: ServerTrackerOptions) {
     this.#options = options;
-    for (const server of servers) this.#tracked.set(server, new Tracked(server));
   }
 
-  /** Resolves after one probe of every server; probing goes on until `stop`. */
-  async start(): Promise<void> {
-    await Promise.all(Array.from(this.#tracked.values(), (tracked) => this.#round(tracked)));
+  /** Resolves after one probe of the server; probing goes on until `remove` or `stop`. */
+  async add(server: StorageServer): Promise<void> {
+    const tracked = new Tracked(server);
+    this.#tracked.set(server, tracked);
+    await this.#round(tracked);
+  }
+
+  remove(server: StorageServer): void {
+    this.#tracked.get(server)?.timer?.cancel();
+    this.#tracked.delete(server);
   }
 
   stop(): void {
@@ -61,7 +67,7 @@ export class ServerTracker {
 
   async #round(tracked: Tracked): Promise<void> {
     await this.#probe(tracked);
-    if (this.#stopped.signal.aborted) return;
+    if (this.#stopped.signal.aborted || !this.#tracked.has(tracked.server)) return;
     const delayMs = tracked.failures === 0 ? PROBE_EVERY_MS : this.#retryDelay(tracked.failures);
     tracked.timer = this.#options.clock.setTimer(delayMs, () => void this.#round(tracked));
   }

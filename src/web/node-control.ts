@@ -6,6 +6,7 @@ import type { FileKind, InodeNumber, SyncState, VfsStatus } from '../vfs/vfs.js'
 
 export interface NodeControl {
   status(): NodeStatus;
+  introducers(): readonly IntroducerState[];
   /** Mounts a directory. Kinds `busy` (mounted already), `not-empty`, `not-a-directory`, `unsupported` (no FUSE here). */
   mount(request: MountRequest): Promise<MountStatus>;
   /** The root of the mount that holds this absolute path, and the names below it. Kind `not-found`. */
@@ -43,6 +44,7 @@ export interface NodeStatus {
   readonly alarm: string | undefined;
   readonly mounts: readonly MountStatus[];
   readonly servers: readonly ServerStatus[];
+  readonly introducers: readonly IntroducerState[];
   readonly sftp: SftpStatus | undefined;
 }
 
@@ -53,6 +55,20 @@ export interface PathState {
   readonly sizeBytes: number;
   readonly state: SyncState['state'];
   readonly reason?: string;
+}
+
+/** Whoever tells this node of storage servers. */
+export interface IntroducerState {
+  readonly petname: string;
+  readonly state: 'connecting' | 'connected' | 'failed';
+  /** Why it is not connected, or was not before. */
+  readonly reason: string | undefined;
+  /** Wall time of the last change of `state`. */
+  readonly sinceMs: number;
+  /** `HOST:PORT` of the connection. */
+  readonly address: string | undefined;
+  /** Servers that it has announced. */
+  readonly announcements: number;
 }
 
 export interface SftpStatus {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { asTahoeError, describeError, TahoeError } from '../errors/tahoe-error.js';
 import { answerControl } from './control-routes.js';
 import { metricsReply } from './metrics.js';
+import type { IntroducerState } from './node-control.js';
 import { answerObject } from './object-routes.js';
 import { errorReply, jsonReply, type Reply, sendReply } from './reply.js';
 import { answerUnlinked } from './unlinked-routes.js';
@@ -99,7 +100,12 @@ async function welcome(context: WebContext, request: WebRequest): Promise<Reply>
     version: null,
     last_received_data: server.lastContactMs === undefined ? null : server.lastContactMs / 1000,
   }));
-  return jsonReply({ introducers: { statuses: [] }, servers }, 'application/json; charset=utf-8');
+  const statuses = context.control.introducers().map(describeIntroducer);
+  return jsonReply({ introducers: { statuses }, servers }, 'application/json; charset=utf-8');
+}
+
+function describeIntroducer({ state, address, reason }: IntroducerState): string {
+  return state === 'connected' ? `Connected to ${address}` : `Trying to connect: ${reason ?? 'no answer yet'}`;
 }
 
 function listen(server: Server, address: { readonly port: number; readonly host: string | undefined }): Promise<void> {

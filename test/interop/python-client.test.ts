@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { mountNode, type RealGrid, shell, startGrid, sync } from '../support/real-grid.js';
+import { introducerOf, mountNode, type RealGrid, shell, startGrid, sync } from '../support/real-grid.js';
 import { tahoeOutput } from '../support/running-tahoe.js';
 
 const program = process.env.TAHOE_PYTHON ?? 'tahoe-of-python (set TAHOE_PYTHON)';
@@ -14,8 +14,8 @@ const program = process.env.TAHOE_PYTHON ?? 'tahoe-of-python (set TAHOE_PYTHON)'
 /** Starts a Python client that knows our servers; returns a function that runs its commands. */
 async function startPython(t: ExecutionContext, grid: RealGrid): Promise<(...args: string[]) => Promise<string>> {
   const directory = join(grid.work, 'python');
-  await shell('"$1" create-client --webport=tcp:0:interface=127.0.0.1 "$2"', program, directory);
-  copyFileSync(join(grid.directory, 'client/private/servers.yaml'), join(directory, 'private/servers.yaml'));
+  const create = '"$1" create-client --webport=tcp:0:interface=127.0.0.1 --introducer="$3" "$2"';
+  await shell(create, program, directory, await introducerOf(grid));
   const node = spawn(program, ['run', '--allow-stdin-close', directory], { stdio: 'ignore' });
   const ended = once(node, 'exit');
   t.teardown(async () => {

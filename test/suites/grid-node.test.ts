@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import type { NodeStatus } from '../../src/web/node-control.js';
@@ -13,6 +14,10 @@ async function startGrid(t: ExecutionContext) {
   const grid = join(work, 'grid');
   await tahoeOutput('create-grid', grid);
   return { work, grid, running: await runTahoe(t, grid) };
+}
+
+async function furlOf(grid: string): Promise<string> {
+  return (await readFile(join(grid, 'introducer/private/introducer.furl'), 'utf8')).trim();
 }
 
 test.serial('put prints the capability alone, and get gives the bytes back, on 10 servers over HTTPS', async (t) => {
@@ -53,8 +58,7 @@ test.serial('cp -r takes a tree to the grid, and another client with the read ca
   t.is(status.pending.filesPending, 0);
   const aliases = JSON.parse(await tahoeOutput('-d', grid, 'list-aliases', '--json'));
   const second = join(work, 'second');
-  const yaml = join(grid, 'client/private/servers.yaml');
-  await tahoeOutput('create-client', second, '--servers-file', yaml, '--root', aliases.tahoe.readonly);
+  await tahoeOutput('create-client', second, '--introducer', await furlOf(grid), '--root', aliases.tahoe.readonly);
   await runTahoe(t, second);
   await tahoeOutput('-d', second, 'cp', '-r', 'tahoe:tree', join(work, 'out'));
   await promisify(execFile)('diff', ['-r', join(work, 'tree'), join(work, 'out/tree')]);
@@ -79,18 +83,30 @@ test.serial('a second node on the same directory is refused and told which proce
 });
 
 test.serial('with too few servers put fails with 6 and says who does not answer', async (t) => {
-  const work = await temporaryDirectory(t);
-  await tahoeOutput('create-grid', join(work, 'grid'));
-  const yaml = join(work, 'grid/client/private/servers.yaml');
+  const { work, grid, running } = await startGrid(t);
   const client = join(work, 'lonely');
-  await tahoeOutput('create-client', client, '--servers-file', yaml);
+  await tahoeOutput('create-client', client, '--introducer', await furlOf(grid));
+  await (await runTahoe(t, client)).stop();
+  await running.stop();
   await runTahoe(t, client);
   await writeFile(join(work, 'file'), randomBytes(1000));
   const { code, stdout, stderr } = await tahoe('-d', client, 'put', join(work, 'file'));
   t.is(code, 6, stderr);
   t.is(stdout, '');
   t.regex(stderr, /7/);
-  t.regex(await tahoeOutput('-d', client, 'status'), /servers: 0 of 10 connected/);
+  const status = await tahoeOutput('-d', client, 'status');
+  t.regex(status, /servers: 0 of 10 connected/, 'those that it has kept');
+  t.regex(status, /introducer default: not connected/);
+});
+
+test.serial('a server that joins a running grid is used at once, and status says who told of it', async (t) => {
+  const { work, grid } = await startGrid(t);
+  const server = join(work, 'late');
+  await tahoeOutput('create-node', server, '--introducer', await furlOf(grid), '--nickname', 'late');
+  await runTahoe(t, server);
+  const connected = () => tahoeOutput('-d', grid, 'status');
+  while (!/servers: 11 of 11 connected/.test(await connected())) await delay(50);
+  t.regex(await connected(), /introducer default: connected to 127\.0\.0\.1:\d+, 11 servers announced/);
 });
 
 test.serial('status --json says where things are, and its sftp line works as it stands', async (t) => {

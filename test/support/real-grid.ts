@@ -27,13 +27,19 @@ export async function startGrid(t: Cleanup, ...createOptions: string[]): Promise
   return { work, directory, running: await runTahoe(t, directory) };
 }
 
-/** The same with a process for each server. */
+/** The FURL that nodes need to join the grid. */
+export async function introducerOf({ directory }: RealNode): Promise<string> {
+  return (await readFile(join(directory, 'introducer/private/introducer.furl'), 'utf8')).trim();
+}
+
+/** The same with a process for each server, and one for the introducer. */
 export async function startSeparately(t: Cleanup): Promise<RealGrid & { readonly servers: readonly RunningProgram[] }> {
   const work = await temporaryDirectory(t);
   const directory = join(work, 'grid');
   await tahoeOutput('create-grid', directory);
   // Makes the root directory, which a client alone does not.
   await (await runTahoe(t, directory)).stop();
+  await runTahoe(t, join(directory, 'introducer'));
   const servers = await startServers(t, directory, [...Array(10).keys()]);
   return { work, directory, servers, running: await runTahoe(t, join(directory, 'client')) };
 }
@@ -43,11 +49,11 @@ export function startServers(t: Cleanup, grid: string, numbers: readonly number[
 }
 
 /** A new, empty client of the grid that has no more than the capability to read. */
-export async function startReader(t: Cleanup, { work, directory }: RealGrid, name: string): Promise<RealNode> {
-  const own = join(work, name);
-  const aliases = JSON.parse(await tahoeOutput('-d', directory, 'list-aliases', '--json'));
-  const yaml = join(directory, 'client/private/servers.yaml');
-  await tahoeOutput('create-client', own, '--servers-file', yaml, '--root', aliases.tahoe.readonly);
+export async function startReader(t: Cleanup, grid: RealGrid, name: string): Promise<RealNode> {
+  const own = join(grid.work, name);
+  const aliases = JSON.parse(await tahoeOutput('-d', grid.directory, 'list-aliases', '--json'));
+  const introducer = await introducerOf(grid);
+  await tahoeOutput('create-client', own, '--introducer', introducer, '--root', aliases.tahoe.readonly);
   return { directory: own, running: await runTahoe(t, own) };
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { createClient, createGrid, createStorageNode } from '../../node/create-node.js';
+import { createClient, createGrid, createIntroducer, createStorageNode } from '../../node/create-node.js';
+import { type Endpoint, parseEndpoint } from '../../node/endpoint.js';
 import type { EncodingNumbers } from '../../node/node-config-text.js';
 import { action } from '../action.js';
 import { type CliContext, usageError } from '../cli-context.js';
@@ -12,6 +13,7 @@ interface CreateOptions {
   readonly servers?: number;
   readonly nickname?: string;
   readonly webport?: string;
+  readonly introducer?: string;
   readonly serversFile?: string;
   readonly root?: string;
   readonly hostname?: string;
@@ -23,6 +25,7 @@ export function addCreateCommands(program: Command): void {
     .description('make a node that stores on the servers of others')
     .option('-n, --nickname <name>', 'what it calls itself')
     .option('-p, --webport <endpoint>', 'where its web API listens', 'tcp:0:interface=127.0.0.1')
+    .option('-i, --introducer <furl>', 'the introducer to ask for storage servers')
     .option('--servers-file <file>', 'a servers.yaml to copy: the storage servers to use')
     .option('--root <cap>', 'a directory capability: becomes the alias tahoe:, and what SFTP shows')
     .action(action(client));
@@ -30,9 +33,16 @@ export function addCreateCommands(program: Command): void {
     .command('create-node [dir]')
     .description('make a storage server')
     .option('-n, --nickname <name>', 'what it calls itself')
+    .option('-i, --introducer <furl>', 'the introducer to announce it to')
     .option('--hostname <host>', 'the address under which clients reach it', '127.0.0.1')
     .option('--port <port>', 'the TCP port on which it listens (default: a free one)', wholeNumber)
     .action(action(storageNode));
+  program
+    .command('create-introducer <dir>')
+    .description('make an introducer: it tells clients of storage servers')
+    .option('--hostname <host>', 'the address under which nodes reach it', '127.0.0.1')
+    .option('--port <port>', 'where it listens, a port or tcp:PORT:interface=HOST (default: a free one)', endpoint)
+    .action(action(introducer));
   withEncoding(program.command('create-grid <dir>'))
     .description('make storage servers and a client on this computer')
     .option('--servers <count>', 'number of storage servers', wholeNumber, 10)
@@ -44,22 +54,38 @@ async function client(context: CliContext, directory: string | undefined, option
     encoding: encodingOf(options),
     nickname: options.nickname,
     webPort: options.webport,
+    introducer: options.introducer,
     serversFile: options.serversFile,
     rootCap: options.root,
   });
   context.terminal.print(`Node created in ${path}`);
-  if (options.serversFile === undefined) {
-    context.terminal.note(`Write the storage servers to use into ${path}/private/servers.yaml.`);
+  if (options.serversFile === undefined && options.introducer === undefined) {
+    context.terminal.note(
+      `Write introducers into ${path}/private/introducers.yaml, or storage servers into ${path}/private/servers.yaml.`,
+    );
   }
   context.terminal.note(`Start it with: tahoe run ${path}`);
   return EXIT_OK;
 }
 
 async function storageNode(context: CliContext, directory: string | undefined, options: CreateOptions) {
-  const { hostname, port, nickname } = options;
-  const path = await createStorageNode(directory ?? context.nodeDirectory, { hostname, port, nickname });
+  const { hostname, port, nickname, introducer } = options;
+  const path = await createStorageNode(directory ?? context.nodeDirectory, { hostname, port, nickname, introducer });
   context.terminal.print(`Node created in ${path}`);
   context.terminal.note(`Start it with: tahoe run ${path}`);
+  return EXIT_OK;
+}
+
+interface CreateIntroducerOptions {
+  readonly hostname: string;
+  readonly port?: Endpoint;
+}
+
+async function introducer(context: CliContext, directory: string, { hostname, port }: CreateIntroducerOptions) {
+  const { path, furl } = await createIntroducer(directory, { hostname, port });
+  context.terminal.print(`Introducer created in ${path}`);
+  context.terminal.note(`Start it with: tahoe run ${path}`);
+  context.terminal.note(`Make nodes that use it with: tahoe create-client --introducer ${furl}`);
   return EXIT_OK;
 }
 
@@ -93,6 +119,12 @@ function encodingOf({ sharesNeeded, sharesHappy, sharesTotal }: CreateOptions): 
     throw usageError('this must hold: 1 <= --shares-happy <= --shares-total');
   }
   return { sharesNeeded, sharesHappy, sharesTotal };
+}
+
+function endpoint(text: string): Endpoint {
+  const parsed = parseEndpoint(text);
+  if (parsed === undefined || parsed.port === 0) throw usageError(`not a port to listen on: ${text}`);
+  return parsed;
 }
 
 function wholeNumber(text: string): number {

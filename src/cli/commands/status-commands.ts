@@ -82,6 +82,7 @@ function describeStatus(status: NodeStatus): string[] {
     ...status.mounts.map(({ mountpoint, options }) => `mounted: ${mountpoint} ${options.join(',')}`.trimEnd()),
     `servers: ${connected} of ${servers.length} connected (${encoding.sharesNeeded} of ${encoding.sharesTotal} shares rebuild a file, ` +
       `a write needs ${encoding.sharesHappy} servers)`,
+    ...status.introducers.map(describeIntroducer),
     ...servers
       .filter(({ state }) => state !== 'connected')
       .map((server) => `  ${server.nickname}: ${server.reason ?? server.state}`),
@@ -92,6 +93,12 @@ function describeStatus(status: NodeStatus): string[] {
           `  ${status.sftp.sshfs} MOUNTPOINT`,
         ]),
   ];
+}
+
+function describeIntroducer({ petname, state, address, reason, announcements }: NodeStatus['introducers'][number]) {
+  const known = `${announcements} ${announcements === 1 ? 'server' : 'servers'} announced`;
+  if (state === 'connected') return `introducer ${petname}: connected to ${address}, ${known}`;
+  return `introducer ${petname}: not connected${reasonOf(reason ?? 'no answer yet')}, ${known}`;
 }
 
 function reasonOf(reason: string | undefined): string {

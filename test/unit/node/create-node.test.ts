@@ -2,14 +2,14 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import type { ServerId } from '../../../src/encoding/brands.js';
 import { isTahoeError } from '../../../src/errors/tahoe-error.js';
-import { createClient, createGrid } from '../../../src/node/create-node.js';
+import { createClient, createGrid, createStorageNode } from '../../../src/node/create-node.js';
 import { startNode } from '../../../src/node/node.js';
 import { NodeClock } from '../../../src/node/node-clock.js';
 import { NodeDirectory } from '../../../src/node/node-directory.js';
 import { NodeEntropy } from '../../../src/node/node-entropy.js';
-import { silentLogger } from '../../../src/platform/logger.js';
-import { connectServer, parseServersYaml } from '../../../src/storage-client/server-list.js';
+import { connectServer, parseAnnouncement } from '../../../src/storage-client/server-list.js';
 
 const encoding = { sharesNeeded: 2, sharesHappy: 3, sharesTotal: 3 };
 
@@ -23,31 +23,35 @@ async function modeOf(path: string): Promise<number> {
   return (await stat(path)).mode & 0o777;
 }
 
-test('a new grid has a client that knows the addresses of its servers', async (t) => {
+test('a new grid has an introducer that its servers and its client know', async (t) => {
   const root = join(await temporaryDirectory(t), 'grid');
   await createGrid(root, { servers: 3, encoding });
-  t.deepEqual((await readdir(root)).sort(), ['client', 'server-0', 'server-1', 'server-2']);
-  const yaml = await readFile(join(root, 'client/private/servers.yaml'), 'utf8');
-  const announced = parseServersYaml(yaml, silentLogger);
-  t.deepEqual(announced.map(({ nickname }) => nickname).sort(), ['server-0', 'server-1', 'server-2']);
+  t.deepEqual((await readdir(root)).sort(), ['client', 'introducer', 'server-0', 'server-1', 'server-2']);
+  const furl = (await readFile(join(root, 'introducer/private/introducer.furl'), 'utf8')).trim();
+  t.regex(furl, /^pb:\/\/[a-z2-7]{32}@tcp:127\.0\.0\.1:\d+\/[a-z2-7]{32}$/);
+  for (const name of ['client', 'server-0', 'server-1', 'server-2']) {
+    const yaml = await readFile(join(root, name, 'private/introducers.yaml'), 'utf8');
+    t.is(yaml, `introducers:\n  default:\n    furl: ${furl}\n`);
+  }
   const client = await new NodeDirectory(join(root, 'client')).config();
   t.like(client.encoding, encoding);
   t.true(client.sftp.enabled);
   t.is(await modeOf(join(root, 'client/private')), 0o700);
-  t.is(await modeOf(join(root, 'server-0/private/node.pem')), 0o600);
+  t.is(await modeOf(join(root, 'introducer/private/node.pem')), 0o600);
 });
 
-test('a server of the grid answers at its announced address, keeps its identity, and cannot run twice', async (t) => {
-  const root = join(await temporaryDirectory(t), 'grid');
-  await createGrid(root, { servers: 1, encoding: { sharesNeeded: 1, sharesHappy: 1, sharesTotal: 1 } });
-  const path = join(root, 'server-0');
+test('a storage server answers at its address, keeps its identity, and cannot run twice', async (t) => {
+  const path = await createStorageNode(join(await temporaryDirectory(t), 'server'), {});
   const options = { warn: (line: string) => t.fail(line) };
   const first = await startNode(path, options);
   const error = await t.throwsAsync(startNode(path, options));
   t.true(isTahoeError(error, 'busy'));
-  const yaml = await readFile(join(root, 'client/private/servers.yaml'), 'utf8');
-  const [announcement] = parseServersYaml(yaml, silentLogger);
-  const server = connectServer(announcement!, new NodeClock());
+  const file = async (name: string) => (await readFile(join(path, name), 'utf8')).trim();
+  const announcement = parseAnnouncement((await file('node.pubkey')).replace(/^pub-/, '') as ServerId, {
+    'anonymous-storage-FURL': await file('private/storage.furl'),
+    'anonymous-storage-NURLs': [await file('private/storage.nurl')],
+  });
+  const server = connectServer(announcement, new NodeClock());
   t.teardown(() => server.close());
   t.regex((await server.version()).applicationVersion, /^tahoe-ts\//);
   await first.stop();
@@ -89,7 +93,9 @@ test('a directory with storage and a web port runs as both, on a port that it ke
   const options = { warn: (line: string) => void warnings.push(line) };
   const first = await startNode(path, options);
   t.regex(first.description, /^both: pb:\/\/\S+, http:\/\/127\.0\.0\.1:\d+\/$/);
-  t.deepEqual(warnings, ['there are no storage servers: write them into private/servers.yaml']);
+  t.deepEqual(warnings, [
+    'there are no storage servers: write introducers into private/introducers.yaml, or servers into private/servers.yaml',
+  ]);
   const url = (await directory.read('node.url'))?.trim() ?? '';
   t.is((await fetch(`${url}uri`, { method: 'PUT', body: 'small' })).status, 200);
   t.regex((await directory.read('client.port')) ?? '', /^tcp:\d+\n$/);

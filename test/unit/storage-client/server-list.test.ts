@@ -78,13 +78,14 @@ test('a server that fails is not usable until it answers again', async (t) => {
       return { applicationVersion: 'v', availableSpace: 7, maximumImmutableShareSize: 7, maximumMutableShareSize: 7 };
     },
   } as unknown as StorageServer;
-  const tracker = new ServerTracker([server], {
+  const tracker = new ServerTracker({
     clock,
     log: silentLogger,
     entropy: { bytes: () => new Uint8Array(), fraction: () => 0 },
   });
+  const probed = tracker.add(server);
   t.is(tracker.usable().length, 1);
-  await tracker.start();
+  await probed;
   t.is(tracker.usable().length, 0);
   t.is(tracker.statuses()[0]?.failure, 'down');
   isUp = true;
@@ -95,5 +96,7 @@ test('a server that fails is not usable until it answers again', async (t) => {
   t.is(status?.state, 'connected');
   t.is(status?.availableSpace, 7);
   t.is(status?.lastContactMs, clock.wallMs());
+  tracker.remove(server);
+  t.deepEqual(tracker.statuses(), []);
   tracker.stop();
 });

@@ -48,6 +48,7 @@ async function start(t: ExecutionContext, control: Partial<NodeControl> = {}): P
       grid,
       control: {
         status: unexpected,
+        introducers: () => [],
         mount: unexpected,
         unmount: unexpected,
         locate: unexpected,
