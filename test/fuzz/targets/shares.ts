@@ -28,6 +28,13 @@ import { parseShareHashes } from '../../../src/share-layout/chk-share-hashes.js'
 import { parseUeb, serializeUeb } from '../../../src/share-layout/chk-ueb.js';
 import { serializeImmutableHeader } from '../../../src/share-layout/containers.js';
 import { serializeImmutableLease } from '../../../src/share-layout/lease.js';
+import {
+  mdmfGeometry,
+  nodesBeside,
+  parseMdmfCheckstring,
+  parseMdmfHead,
+  verifyMdmfBlocks,
+} from '../../../src/share-layout/mdmf-share.js';
 import { mutableShareTree, parseShareHashChain } from '../../../src/share-layout/mutable-share.js';
 import {
   parseSdmfCheckstring,
@@ -113,6 +120,8 @@ const sharesOf = (name: string) =>
   vectors[name]!.shares.map(({ container_file_b64 }) => openMutableContainer(fromBase64(container_file_b64)).data);
 const sdmfShares = () => ['sdmf-1000-3of10', 'sdmf-4-2of7', 'sdmf-0-1of1'].map((name) => sharesOf(name)[0]!);
 
+const mdmfShares = () => ['mdmf-5-2of7', 'mdmf-0-1of1', 'mdmf-131073-3of10'].map((name) => sharesOf(name)[0]!);
+
 function parseSdmf(input: Uint8Array): void {
   parseSdmfCheckstring(input);
   parseSdmfPrefix(input);
@@ -121,12 +130,27 @@ function parseSdmf(input: Uint8Array): void {
   verifySdmfBlock(share, 0, mutableShareTree(share.prefix));
 }
 
+function parseMdmf(input: Uint8Array): void {
+  parseMdmfCheckstring(input);
+  const { prefix, offsets, shareHashChain } = parseMdmfHead(input);
+  const { segmentCount, blockOffset } = mdmfGeometry(prefix);
+  if (segmentCount === 0) return;
+  const range = { first: segmentCount - 1, end: segmentCount };
+  const start = offsets.shareData + blockOffset(range.first);
+  const data = input.subarray(start, offsets.shareData + blockOffset(range.end));
+  const node = (index: number) =>
+    input.subarray(offsets.blockHashTree + 32 * index, offsets.blockHashTree + 32 * index + 32);
+  const blockTreeNodes = nodesBeside(range, segmentCount).map((index) => [index, node(index)] as const);
+  const evidence = { blockTreeRoot: node(0), blockTreeNodes, shareHashChain };
+  verifyMdmfBlocks(prefix, 0, { ...range, data }, evidence, mutableShareTree(prefix));
+}
+
 /** Whatever one of k servers answers, the contents are read as they are or not at all. */
-function sdmfRead(): FuzzTarget {
-  const vector = vectors['sdmf-1000-3of10']!;
-  const shares = sharesOf('sdmf-1000-3of10');
+function mutableRead(name: string, vectorName: string): FuzzTarget {
+  const vector = vectors[vectorName]!;
+  const shares = sharesOf(vectorName);
   const keys = slotKeysOf(parseKnownCap(vector.cap) as SdmfWriteCap);
-  const servers = [0, 1, 2].map((number) => new MemoryStorageServer(`s${number}`));
+  const servers = Array.from({ length: vector.k }, (_, number) => new MemoryStorageServer(`s${number}`));
   const context: SlotContext = {
     servers: () => servers,
     leaseSecrets: clientLeaseSecrets(new Uint8Array(32)),
@@ -139,16 +163,15 @@ function sdmfRead(): FuzzTarget {
     servers[number]!.slots.get = () => ({ writeEnabler: new Uint8Array(32), shares: new Map([[number, share]]) });
   };
   const readers = { ...keys, writeKey: undefined };
-  hold(1, shares[1]!);
-  hold(2, shares[2]!);
+  for (let number = 1; number < vector.k; number++) hold(number, shares[number]!);
   let known: Uint8Array | undefined;
   return {
-    name: 'sdmf-read',
+    name,
     corpus: () => [shares[0]!],
-    refusals: ['unrecoverable', 'unreachable'],
+    refusals: ['unrecoverable', 'unreachable', 'stale'],
     async parse(input) {
       hold(0, input);
-      const map = await mapSlot(context, readers, { serverCount: 3 });
+      const map = await mapSlot(context, readers, { serverCount: vector.k });
       for (const server of servers) server.calls.length = server.advisories.length = 0;
       const [version] = map.versions.values();
       if (version === undefined || map.versions.size > 1)
@@ -267,8 +290,10 @@ export const shareTargets: readonly FuzzTarget[] = [
       while (!reader.atEnd) reader.next();
     },
   },
+  { name: 'mdmf-share', corpus: mdmfShares, bytesMax: 80_000, refusals: ['corrupt'], parse: parseMdmf },
   { name: 'sdmf-share', corpus: sdmfShares, refusals: ['corrupt'], parse: parseSdmf },
   { name: 'share-container', corpus: containers, bytesMax: 8192, refusals: ['corrupt'], parse: openContainer },
   chkDownload(),
-  sdmfRead(),
+  mutableRead('sdmf-read', 'sdmf-1000-3of10'),
+  mutableRead('mdmf-read', 'mdmf-5-2of7'),
 ];
