@@ -69,6 +69,8 @@ export interface MdmfVerifyCap {
   readonly fingerprint: Fingerprint;
 }
 
+/** How the shares of a mutable file are laid out. */
+export type MutableFormat = 'sdmf' | 'mdmf';
 export type MutableWriteCap = SdmfWriteCap | MdmfWriteCap;
 export type MutableReadCap = SdmfReadCap | MdmfReadCap;
 export type MutableVerifyCap = SdmfVerifyCap | MdmfVerifyCap;

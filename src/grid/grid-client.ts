@@ -1,12 +1,15 @@
 /** The grid of a node: upload, download and mutable files with this node's encoding and secrets filled in. */
 import {
   type ChkReadCap,
+  isMutableFile,
   type LitCap,
+  type MutableFormat,
+  type MutableReadCap,
+  type MutableWriteCap,
   parseKnownCap,
-  type SdmfReadCap,
-  type SdmfWriteCap,
   serializeCap,
 } from '../caps/cap.js';
+import { toHex } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type {
   Downloader,
@@ -16,18 +19,14 @@ import type {
   UploadResult,
   UploadSource,
 } from '../immutable/immutable.js';
-import { assessSlot } from '../mutable/assess-slot.js';
+import { changeSlot, type SlotChange } from '../mutable/change-slot.js';
 import { mapSlot } from '../mutable/map-slot.js';
-import { makeAttempt, type PublishResult, publishAttempt } from '../mutable/publish.js';
-import { readSlot } from '../mutable/read-slot.js';
-import { retrieveSigningKeys } from '../mutable/retrieve.js';
+import { makeAttempt, publishAttempt } from '../mutable/publish.js';
+import { openSlot, readSlot } from '../mutable/read-slot.js';
 import type { SlotContext } from '../mutable/slot-context.js';
 import { newSlot, slotKeysOf } from '../mutable/slot-keys.js';
 import { type Quorums, quorumsOf } from '../mutable/slot-map.js';
-import type { Grid, ServerStatus } from './grid.js';
-
-/** Attempts at replacing a mutable file before the caller is told. */
-const ATTEMPTS_MAX = 4;
+import type { Grid, MutableFile, ServerStatus } from './grid.js';
 
 export interface GridClientOptions {
   readonly uploader: Uploader;
@@ -43,6 +42,8 @@ export interface GridClientOptions {
 export class GridClient implements Grid {
   readonly #options: GridClientOptions;
   readonly #quorums: Quorums;
+  /** The last write of each slot: two of this node's must not race each other. */
+  readonly #writing = new Map<string, Promise<unknown>>();
 
   constructor(options: GridClientOptions) {
     this.#options = options;
@@ -64,82 +65,79 @@ export class GridClient implements Grid {
     return this.#options.downloader.open(cap);
   }
 
+  async openMutable(capText: string): Promise<MutableFile> {
+    const { slots } = this.#options;
+    const keys = slotKeysOf(mutableCapOf(capText));
+    const { version, read } = await openSlot(slots, keys, this.#quorums);
+    return {
+      sizeBytes: version.prefix.dataLength,
+      version: version.key,
+      read: (offset, length) => read({ offset, length }),
+    };
+  }
+
   async readMutable(capText: string): Promise<Uint8Array> {
     const { content } = await readSlot(this.#options.slots, slotKeysOf(mutableCapOf(capText)), this.#quorums);
     return content;
   }
 
-  async createMutable(content: Uint8Array): Promise<string> {
+  async createMutable(content: Uint8Array, format: MutableFormat = 'sdmf'): Promise<string> {
     const { slots } = this.#options;
     const pair = await this.#options.keys.take();
-    const { cap, keys, signing } = newSlot(pair.privateKeyDer, pair.publicKeyDer);
+    const { cap, keys, signing } = newSlot(pair.privateKeyDer, pair.publicKeyDer, format);
     const quorums = this.#quorums;
     const map = await mapSlot(slots, keys, { serverCount: quorums.sharesTotal });
     const attempt = makeAttempt(slots, { keys, signing, content, sequenceNumber: 1, base: undefined, quorums });
     const usable = [...map.answered.keys()];
     const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew: true });
-    if (result.kind !== 'proven') throw unhappy(result.reason);
-    return serializeCap(cap);
+    if (result.kind === 'proven') return serializeCap(cap);
+    throw new TahoeError(`the file could not be stored on enough servers: ${result.reason}`, {
+      kind: 'unhappy',
+      op: 'grid.create',
+    });
   }
 
-  async overwriteMutable(capText: string, content: Uint8Array): Promise<void> {
-    const cap = mutableCapOf(capText);
-    if (cap.type !== 'sdmf-write')
-      throw new TahoeError('a read capability', { kind: 'read-only', op: 'grid.overwrite' });
-    let last: PublishResult | undefined;
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      last = await this.#overwriteOnce(cap, content);
-      if (last.kind === 'proven') return;
-      if (last.kind === 'collision') break;
-    }
-    if (last?.kind === 'unproven') throw unhappy(last.reason);
-    throw new TahoeError(`another writer changed the file: ${last?.kind === 'collision' ? last.reason : ''}`, {
-      kind: 'uncoordinated-write',
-      op: 'grid.overwrite',
-    });
+  overwriteMutable(capText: string, content: Uint8Array): Promise<void> {
+    return this.#change(capText, { kind: 'replace', content });
+  }
+
+  async updateMutable(capText: string, offset: number, data: Uint8Array): Promise<void> {
+    if (data.length > 0) await this.#change(capText, { kind: 'update', offset, data });
   }
 
   servers(): readonly ServerStatus[] {
     return this.#options.servers();
   }
 
-  async #overwriteOnce(cap: SdmfWriteCap, content: Uint8Array): Promise<PublishResult> {
+  /** One after the other for each slot, whatever capability names it. */
+  async #change(capText: string, change: SlotChange): Promise<void> {
     const { slots, encoding } = this.#options;
-    const keys = slotKeysOf(cap);
-    const map = await mapSlot(slots, keys, { serverCount: this.#quorums.sharesTotal });
-    const [seen] = map.versions.values();
-    const quorums =
-      seen === undefined ? this.#quorums : quorumsOf({ ...seen.prefix, sharesHappy: encoding.sharesHappy });
-    const assessment = assessSlot(map, { proven: undefined, attempts: [] }, quorums, keys.readKey);
-    if (assessment.kind === 'absent')
-      throw new TahoeError('no share of the file was found', { kind: 'unrecoverable', op: 'grid.overwrite' });
-    if (assessment.kind !== 'base') return { kind: 'unproven', reason: assessment.reason };
-    // contents of files are not merged
-    if (assessment.forks.length > 0)
-      return { kind: 'collision', reason: `${assessment.forks.length + 1} versions that do not contain each other` };
-    const { base, lineage, usable, highestSequenceNumber } = assessment;
-    const attempt = makeAttempt(slots, {
-      keys,
-      signing: await retrieveSigningKeys(slots, keys, map),
-      content,
-      sequenceNumber: highestSequenceNumber + 1,
-      base: { version: base, lineage },
-      quorums,
-    });
-    return publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew: false });
+    const keys = slotKeysOf(mutableCapOf(capText));
+    const name = toHex(keys.storageIndex);
+    const before = this.#writing.get(name);
+    const write = async () => {
+      await before;
+      await changeSlot(slots, keys, change, { quorums: this.#quorums, sharesHappy: encoding.sharesHappy });
+    };
+    const written = write();
+    const settled = written.then(
+      () => {},
+      () => {},
+    );
+    this.#writing.set(name, settled);
+    try {
+      await written;
+    } finally {
+      if (this.#writing.get(name) === settled) this.#writing.delete(name);
+    }
   }
 }
 
-function mutableCapOf(text: string): SdmfWriteCap | SdmfReadCap {
+function mutableCapOf(text: string): MutableWriteCap | MutableReadCap {
   const cap = parseKnownCap(text);
-  if (cap.type === 'sdmf-write' || cap.type === 'sdmf-read') return cap;
-  const kind = cap.type === 'mdmf-write' || cap.type === 'mdmf-read' ? 'unsupported' : 'bad-cap';
-  throw new TahoeError(`not the capability of an SDMF file but of type ${cap.type}`, { kind, op: 'grid.mutable' });
-}
-
-function unhappy(reason: string): TahoeError {
-  return new TahoeError(`the file could not be stored on enough servers: ${reason}`, {
-    kind: 'unhappy',
+  if (isMutableFile(cap)) return cap;
+  throw new TahoeError(`not the capability of a mutable file but of type ${cap.type}`, {
+    kind: 'bad-cap',
     op: 'grid.mutable',
   });
 }

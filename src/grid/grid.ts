@@ -1,5 +1,5 @@
 /** Capabilities become contents here: the grid as this node sees it, with its encoding and secrets filled in. */
-import type { ChkReadCap, LitCap } from '../caps/cap.js';
+import type { ChkReadCap, LitCap, MutableFormat } from '../caps/cap.js';
 import type { ImmutableFile, UploadResult, UploadSource } from '../immutable/immutable.js';
 
 export interface Grid {
@@ -13,13 +13,32 @@ export interface Grid {
   ): Promise<UploadResult>;
   /** See Downloader. */
   open(cap: ChkReadCap | LitCap): ImmutableFile;
-  /** The best version of a mutable file, verified, whole. Text of an SSK or SSK-RO cap. Kinds `bad-cap`, `unsupported`, `unrecoverable`. */
+  /**
+   * The best version of a mutable file as it is now, to be read in ranges. Text of an SDMF or MDMF capability to write or
+   * read. Kinds `bad-cap`, `unrecoverable`, `unreachable`.
+   */
+  openMutable(cap: string): Promise<MutableFile>;
+  /** All of it at once. Kind `too-large` above a gigabyte. */
   readMutable(cap: string): Promise<Uint8Array>;
-  /** Creates an SDMF file and returns its write capability. Kind `unhappy` if the write quorum cannot be reached. */
-  createMutable(content: Uint8Array): Promise<string>;
+  /** Creates a mutable file and returns its write capability. Kind `unhappy` if the write quorum cannot be reached. */
+  createMutable(content: Uint8Array, format?: MutableFormat): Promise<string>;
   /** Replaces the contents. Kind `uncoordinated-write` if another writer was seen. */
   overwriteMutable(cap: string, content: Uint8Array): Promise<void>;
+  /**
+   * Replaces the bytes from `offset` on, which may be the end: the file then grows. In MDMF files only the segments that
+   * this changes are sent. Kind `invalid` behind the end, `uncoordinated-write` if another writer was seen.
+   */
+  updateMutable(cap: string, offset: number, data: Uint8Array): Promise<void>;
   servers(): readonly ServerStatus[];
+}
+
+/** One verified version. */
+export interface MutableFile {
+  readonly sizeBytes: number;
+  /** The same for the same contents of the same file, and different after each write. */
+  readonly version: string;
+  /** Bytes [offset, offset + length), fewer only at the end. Kind `stale` if the version has been overwritten meanwhile. */
+  read(offset: number, length: number): Promise<Uint8Array>;
 }
 
 export interface ServerStatus {

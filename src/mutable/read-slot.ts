@@ -6,11 +6,11 @@ import { sleep } from '../platform/clock.js';
 import { checkstringLengthMax, parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
 import { permuteServers } from '../storage-protocol/permutation.js';
-import type { StorageServer } from '../storage-protocol/storage-server.js';
+import type { ByteRange, StorageServer } from '../storage-protocol/storage-server.js';
 import { readableBase, type SlotMemory } from './assess-slot.js';
 import { compareVersions } from './lineage.js';
 import { askServer, mapSlot } from './map-slot.js';
-import { retrieveVersion } from './retrieve.js';
+import { retrieveRange, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
 import { describeMap, type Quorums, quorumsOf, type SeenVersion, type SlotMap } from './slot-map.js';
@@ -30,35 +30,77 @@ const readAttemptsMax = 4;
 /**
  * The best version, whole. Kind `unrecoverable` if no version has enough shares on the servers that answer, naming what
  * was found; `stale` if it is overwritten faster than it can be read. `quorums` are those of new files and serve until a
- * share has shown the file's own.
+ * share has shown the file's own. `proven` is the version that this node knows to be proven: if only older ones can be
+ * read, the newest of them is the answer all the same.
  */
-export async function readSlot(context: SlotContext, keys: SlotKeys, quorums: Quorums): Promise<SlotContents> {
-  for (let attempt = 1; ; attempt++) {
-    const { best, map } = await findBestVersion(context, keys, quorums);
-    try {
-      return { version: best.prefix, content: await retrieveVersion(context, keys, best), map };
-    } catch (error) {
-      if (attempt === readAttemptsMax || !isTahoeError(error, 'stale')) throw error;
-      context.log.debug('a mutable file was overwritten while it was read', { error: describeError(error) });
-    }
-  }
-}
-
-/** The version that readSlot would read. */
-export async function findBestVersion(
+export async function readSlot(
   context: SlotContext,
   keys: SlotKeys,
   quorums: Quorums,
   proven?: Checkstring,
+): Promise<SlotContents> {
+  for (let attempt = 1; ; attempt++) {
+    const { best, map } = await findBestVersion(context, keys, { quorums, proven, isPatient: attempt > 1 });
+    try {
+      return { version: best.prefix, content: await retrieveVersion(context, keys, best), map };
+    } catch (error) {
+      // of the first map only the quickest answers are known: the good shares may be elsewhere
+      const mayHelp = isTahoeError(error, 'stale') || (attempt === 1 && isTahoeError(error, 'unrecoverable'));
+      if (attempt === readAttemptsMax || !mayHelp) throw error;
+      context.log.debug('a mutable file is looked for again', { error: describeError(error) });
+    }
+  }
+}
+
+/** One version of a slot, to be read in ranges for as long as it stands. */
+export interface OpenSlot {
+  readonly version: SeenVersion;
+  /** As retrieveRange. Kind `stale` once it has been overwritten. */
+  read(range: ByteRange): Promise<Uint8Array>;
+}
+
+/** The version that readSlot would read; see there. */
+export async function openSlot(context: SlotContext, keys: SlotKeys, quorums: Quorums): Promise<OpenSlot> {
+  const { best } = await findBestVersion(context, keys, { quorums });
+  let known = best;
+  const read = async (range: ByteRange): Promise<Uint8Array> => {
+    try {
+      return await retrieveRange(context, keys, known, range);
+    } catch (error) {
+      if (!isTahoeError(error, 'unrecoverable')) throw error;
+      const map = await mapSlot(context, keys, { serverCount: Number.POSITIVE_INFINITY });
+      const seen = map.versions.get(best.key);
+      if (seen === undefined || seen.shares.size < seen.prefix.sharesNeeded) throw error;
+      known = seen;
+      return retrieveRange(context, keys, known, range);
+    }
+  };
+  return { version: best, read };
+}
+
+export interface FindOptions {
+  readonly quorums: Quorums;
+  readonly proven?: Checkstring | undefined;
+  /** Wait for every server, not only for as many as settle which version it is. Default false. */
+  readonly isPatient?: boolean;
+}
+
+/** Kinds `unrecoverable`, `unreachable`. */
+export async function findBestVersion(
+  context: SlotContext,
+  keys: SlotKeys,
+  { quorums, proven, isPatient = false }: FindOptions,
 ): Promise<{ readonly best: SeenVersion; readonly map: SlotMap }> {
-  let map = await mapSlot(context, keys, {
+  const quick = {
     serverCount: quorums.sharesTotal,
-    enough: (sofar) => bestByQuorum(sofar, keys, quorums, proven) !== undefined,
-  });
+    enough: (sofar: SlotMap) => bestByQuorum(sofar, keys, quorums, proven) !== undefined,
+  };
+  const all = { serverCount: Number.POSITIVE_INFINITY };
+  let map = await mapSlot(context, keys, isPatient ? all : quick);
   let best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
   if (best === undefined && context.servers().length > map.asked.length) {
     // shares may have been placed beyond the first servers of the list
-    map = await mapSlot(context, keys, { serverCount: Number.POSITIVE_INFINITY });
+    map = await mapSlot(context, keys, all);
     best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
   }
   if (best !== undefined) return { best, map };

@@ -2,6 +2,7 @@
  * What differs between SDMF and MDMF, behind one interface: map, assessment, publish and retrieval know nothing else of
  * the formats. The capability says in which one new versions are written; a share says itself in which one it is.
  */
+import type { MutableFormat } from '../caps/cap.js';
 import type { ReadKey } from '../encoding/brands.js';
 import type { IncompleteHashTree } from '../hashtree/hash-tree.js';
 import type { Entropy } from '../platform/entropy.js';
@@ -10,8 +11,6 @@ import type { Checkstring, MutablePrefix, SaltedBlock, SegmentRange } from '../s
 import { mdmfFormat } from './mdmf-format.js';
 import { sdmfFormat } from './sdmf-format.js';
 import type { SigningKeys } from './slot-keys.js';
-
-export type MutableFormat = 'sdmf' | 'mdmf';
 
 export interface ShareFormat {
   /** What the beginning of a share says of its version. Kind `corrupt` if that is not in `head`, or not well-formed. */

@@ -1,11 +1,10 @@
 /** What a capability for a mutable file opens: keys and the place of its shares (mutable spec 1). */
 import type { KeyObject } from 'node:crypto';
-import type { MutableReadCap, MutableWriteCap } from '../caps/cap.js';
+import type { MutableFormat, MutableReadCap, MutableWriteCap } from '../caps/cap.js';
 import { fingerprintOf, mutableStorageIndex, readKeyOf, writeKeyOf } from '../crypto/derivations.js';
 import { importPrivateKey } from '../crypto/rsa.js';
 import type { Fingerprint, ReadKey, StorageIndex, WriteKey } from '../encoding/brands.js';
 import { encryptPrivateKey } from '../share-layout/mutable-share.js';
-import type { MutableFormat } from './share-format.js';
 
 export interface SlotKeys {
   /** Of new versions; those that stand may be of the other. */

@@ -4,6 +4,7 @@
  */
 
 import { homedir } from 'node:os';
+import type { MutableFormat } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Encoding } from '../immutable/immutable.js';
 import { type Endpoint, parseEndpoint } from './endpoint.js';
@@ -28,8 +29,6 @@ export interface TahoeConfig {
   readonly storage: StorageConfig;
   readonly sftp: SftpConfig;
 }
-
-export type MutableFormat = 'sdmf' | 'mdmf';
 
 export interface StorageConfig {
   readonly enabled: boolean;

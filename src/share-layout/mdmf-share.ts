@@ -249,7 +249,7 @@ export function verifyMdmfBlocks(
 
 /** Kind `corrupt` unless the root of this share's block hash tree is the one that the root hash stands for. */
 export function learnBlockTreeRoot(
-  prefix: MdmfPrefix,
+  prefix: Pick<MutablePrefix, 'sharesTotal'>,
   shareNumber: number,
   evidence: Pick<MdmfEvidence, 'blockTreeRoot' | 'shareHashChain'>,
   shareTree: IncompleteHashTree,

@@ -155,7 +155,7 @@ for (const name of ['mdmf-300000', 'mdmf-modified', 'dir-mdmf']) {
       const object = [...index.mutable, ...index.directories].find((each) => each.name === name)!;
       const keys = keysOf('cap' in object ? object.cap : object.rw_uri);
       const context = slotContext(servers);
-      const { best, map } = await findBestVersion(context, keys, quorums);
+      const { best, map } = await findBestVersion(context, keys, { quorums });
       const plaintext = await retrieveVersion(context, keys, best);
       const all = await mapSlot(context, keys, { serverCount: 10 });
       const shares = [...all.answered.values()].flatMap((held) => [...held.values()]);

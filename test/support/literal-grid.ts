@@ -1,7 +1,7 @@
 /** A grid without servers: every file is a literal, whatever its size. For tests of frontends. */
 import type { LitCap } from '../../src/caps/cap.js';
 import { TahoeError } from '../../src/errors/tahoe-error.js';
-import type { Grid } from '../../src/grid/grid.js';
+import type { Grid, MutableFile } from '../../src/grid/grid.js';
 
 export class LiteralGrid implements Grid {
   /** What was uploaded, in order. */
@@ -27,6 +27,14 @@ export class LiteralGrid implements Grid {
       },
       close: () => {},
     };
+  }
+
+  async openMutable(): Promise<MutableFile> {
+    throw new TahoeError('no servers', { kind: 'unrecoverable', op: 'mutable.read' });
+  }
+
+  async updateMutable(): Promise<void> {
+    throw new TahoeError('another writer was seen', { kind: 'uncoordinated-write', op: 'mutable.publish' });
   }
 
   async readMutable(): Promise<Uint8Array> {

@@ -1,0 +1,197 @@
+/**
+ * Writing a mutable file: maps, attempts and proofs until one attempt is proven (vfs blueprint 5, 10). Contents are never
+ * merged: whoever finds somebody else at work stops and says so.
+ */
+import { concatBytes } from '../encoding/bytes.js';
+import { TahoeError } from '../errors/tahoe-error.js';
+import { sleep } from '../platform/clock.js';
+import type { Checkstring } from '../share-layout/mutable-share.js';
+import { assessSlot, type Base, type OwnAttempt } from './assess-slot.js';
+import { type VersionKey, versionKey } from './lineage.js';
+import { mapSlot } from './map-slot.js';
+import { type Attempt, makeAttempt, type PublishResult, publishAttempt } from './publish.js';
+import { RegisterHistory } from './register-history.js';
+import { retrieveSigningKeys, retrieveVersion } from './retrieve.js';
+import type { SlotContext } from './slot-context.js';
+import type { SlotKeys } from './slot-keys.js';
+import { type Quorums, quorumsOf, type SeenVersion, type SlotMap, seenShareNumbers } from './slot-map.js';
+import { makeUpdate, type RangeChange } from './update-in-place.js';
+
+/** Attempts that are not proven, or maps with too few answers, before the caller is told. */
+const roundsMax = 4;
+/** Longest pause between them. */
+const pauseMaxMs = 2000;
+/** How often servers are asked while nothing may be written until they have stood still. */
+const settlePollMs = 5000;
+
+export type SlotChange =
+  /** The whole contents, whatever they were. */
+  { readonly kind: 'replace'; readonly content: Uint8Array } | ({ readonly kind: 'update' } & RangeChange);
+
+export interface ChangeOptions {
+  /** Of new files: the file's own encoding is kept. */
+  readonly quorums: Quorums;
+  readonly sharesHappy: number;
+  /** The version that the change was made to: any other is somebody else's, and stays. Default: whatever stands. */
+  readonly expected?: Checkstring | undefined;
+}
+
+/**
+ * Returns the version that was proven. Kinds: `unhappy` (it may or may not stand), `unrecoverable` (no shares, or none
+ * with the private key), `uncoordinated-write` (another writer; theirs stands), `invalid` (an update behind the end),
+ * `too-large` (an update that takes a rewrite of more than fits into memory), `read-only`.
+ */
+export function changeSlot(
+  context: SlotContext,
+  keys: SlotKeys,
+  change: SlotChange,
+  options: ChangeOptions,
+): Promise<Checkstring> {
+  return new SlotWriter(context, keys, change, options).run();
+}
+
+type Round =
+  | { readonly kind: 'proven'; readonly version: Checkstring }
+  | { readonly kind: 'again'; readonly reason: string }
+  /** Somebody may be at work. */
+  | { readonly kind: 'unsettled'; readonly reason: string };
+
+class SlotWriter {
+  readonly #context: SlotContext;
+  readonly #keys: SlotKeys;
+  readonly #change: SlotChange;
+  readonly #options: ChangeOptions;
+  readonly #history: RegisterHistory;
+  /** Attempts that were sent and not proven: all of them with this change in them. */
+  readonly #attempts: OwnAttempt[] = [];
+
+  constructor(context: SlotContext, keys: SlotKeys, change: SlotChange, options: ChangeOptions) {
+    this.#context = context;
+    this.#keys = keys;
+    this.#change = change;
+    this.#options = options;
+    this.#history = new RegisterHistory(context);
+  }
+
+  async run(): Promise<Checkstring> {
+    const { clock, entropy } = this.#context;
+    if (this.#keys.writeKey === undefined) throw failure('read-only', 'the capability does not allow writing');
+    const settledByMs = clock.monotonicMs() + 2 * this.#history.settleMs;
+    for (let round = 1; ; ) {
+      const result = await this.#round();
+      if (result.kind === 'proven') return result.version;
+      if (result.kind === 'unsettled') {
+        if (clock.monotonicMs() > settledByMs) throw foreign(result.reason);
+        await sleep(clock, Math.min(settlePollMs, this.#history.settleMs / 4));
+        continue;
+      }
+      if (round++ === roundsMax) throw failure('unhappy', `the file could not be written: ${result.reason}`);
+      await sleep(clock, entropy.fraction() * Math.min(pauseMaxMs, 200 * 2 ** round));
+    }
+  }
+
+  async #round(): Promise<Round> {
+    const map = await this.#map();
+    const isSettled = this.#history.note(map);
+    const quorums = this.#quorumsOf(map);
+    const memory = { proven: undefined, attempts: this.#attempts, isSettled };
+    const assessment = assessSlot(map, memory, quorums, this.#keys.readKey);
+    switch (assessment.kind) {
+      case 'absent':
+        throw failure('unrecoverable', 'no share of the file was found');
+      case 'unavailable':
+      case 'rolled-back':
+        return { kind: 'again', reason: assessment.reason };
+      case 'unsettled':
+        return { kind: 'unsettled', reason: assessment.reason };
+      case 'base':
+        return this.#publish(map, quorums, assessment, isSettled);
+    }
+  }
+
+  async #publish(map: SlotMap, quorums: Quorums, base: Base, isSettled: boolean): Promise<Round> {
+    this.#checkExpected(base.key);
+    const { forks, usable } = base;
+    if (forks.length > 0) {
+      const reason = `${forks.length + 1} versions that do not contain each other`;
+      if (!isSettled) return { kind: 'unsettled', reason };
+      if (this.#change.kind === 'update') throw foreign(reason);
+    }
+    const attempt = await this.#attempt(map, quorums, base);
+    const { version, lineage } = attempt;
+    this.#attempts.push({ version, lineage });
+    const result: PublishResult = await publishAttempt(this.#context, this.#keys, attempt, {
+      map,
+      usable,
+      quorums,
+      isNew: false,
+    });
+    if (result.kind === 'proven') return { kind: 'proven', version };
+    if (result.kind === 'collision') throw foreign(result.reason);
+    return { kind: 'again', reason: result.reason };
+  }
+
+  async #attempt(map: SlotMap, quorums: Quorums, base: Base): Promise<Attempt> {
+    const { forks, usable } = base;
+    const signing = await retrieveSigningKeys(this.#context, this.#keys, map);
+    const lineage = { version: base.base, lineage: [...base.lineage, ...forks.flatMap((f) => [f.key, ...f.lineage])] };
+    const common = { keys: this.#keys, signing, quorums, sequenceNumber: base.highestSequenceNumber + 1 };
+    const change = this.#change;
+    if (change.kind === 'replace')
+      return makeAttempt(this.#context, { ...common, content: change.content, base: lineage });
+    const source = readableOf(map, base);
+    if (change.offset > source.prefix.dataLength)
+      throw failure('invalid', `offset ${change.offset} is behind the end of the file (${source.prefix.dataLength})`);
+    const update =
+      source.key === base.key
+        ? await makeUpdate(this.#context, { ...common, map, usable, base: source, lineage, change })
+        : undefined;
+    if (update !== undefined) return update;
+    const before = await retrieveVersion(this.#context, this.#keys, source);
+    return makeAttempt(this.#context, { ...common, content: splice(before, change), base: lineage });
+  }
+
+  #checkExpected(key: VersionKey): void {
+    const { expected } = this.#options;
+    if (expected === undefined || key === versionKey(expected)) return;
+    if (this.#attempts.some(({ version }) => versionKey(version) === key)) return;
+    throw foreign('it is not the version any more that was changed here');
+  }
+
+  /** The first servers of the list, or all of them if the shares turn out not to be there. */
+  async #map(): Promise<SlotMap> {
+    const { sharesTotal } = this.#options.quorums;
+    const map = await mapSlot(this.#context, this.#keys, { serverCount: sharesTotal });
+    const total = [...map.versions.values()][0]?.prefix.sharesTotal ?? sharesTotal;
+    if (seenShareNumbers(map).size >= total || this.#context.servers().length <= map.asked.length) return map;
+    return mapSlot(this.#context, this.#keys, { serverCount: Number.POSITIVE_INFINITY });
+  }
+
+  #quorumsOf(map: SlotMap): Quorums {
+    const [seen] = map.versions.values();
+    if (seen === undefined) return this.#options.quorums;
+    const { sharesNeeded, sharesTotal } = seen.prefix;
+    return quorumsOf({ sharesNeeded, sharesTotal, sharesHappy: this.#options.sharesHappy });
+  }
+}
+
+/** The base, or what it was built on while too few of its own shares are there: an update gives the same on either. */
+function readableOf(map: SlotMap, { key, lineage }: Base): SeenVersion {
+  for (const each of [key, ...lineage]) {
+    const seen = map.versions.get(each);
+    if (seen !== undefined && seen.shares.size >= seen.prefix.sharesNeeded) return seen;
+  }
+  throw failure('unrecoverable', 'no version of the file can be read');
+}
+
+function splice(before: Uint8Array, { offset, data }: RangeChange): Uint8Array {
+  return concatBytes([before.subarray(0, offset), data, before.subarray(offset + data.length)]);
+}
+
+function foreign(reason: string): TahoeError {
+  return failure('uncoordinated-write', `another writer changed the file: ${reason}`);
+}
+
+function failure(kind: TahoeError['kind'], message: string): TahoeError {
+  return new TahoeError(message, { kind, op: 'mutable.write' });
+}
