@@ -84,7 +84,12 @@ export class DirectoryPublisher {
 
     const map = await this.#map(directory, keys);
     const quorums = this.#quorumsOf(map);
-    const memory = { proven: directory.proven, attempts: directory.attempts.map(({ attempt }) => attempt) };
+    const memory = {
+      proven: directory.proven,
+      attempts: directory.attempts.map(({ attempt }) => attempt),
+      // a first attempt may stand on so few servers that nothing but this would say whose it is
+      isUnborn: !directory.isBorn,
+    };
     const assessment = assessSlot(map, memory, quorums, keys.readKey);
     switch (assessment.kind) {
       case 'unavailable':

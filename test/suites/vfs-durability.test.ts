@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { ReadTestWriteRequest } from '../../src/storage-protocol/storage-server.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
 import {
   bytes,
@@ -357,4 +358,20 @@ test('a journal whose work is done is small again, and inodes that nobody holds 
   const { journalBytes, filesPending, bytesPending, directoriesPending } = node.vfs.status();
   t.deepEqual([filesPending, bytesPending, directoriesPending], [0, 0, 0]);
   t.true(journalBytes <= before + 8 * 2 ** 18, `${before} to ${journalBytes}`);
+});
+
+test('a new directory whose first version reached one server only before a kill is published all the same', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t);
+  let sent = 0;
+  node.beforeRequest = (method, _, request) => {
+    const isWrite = method === 'readTestWrite' && (request as ReadTestWriteRequest).shares.size > 0;
+    if (isWrite && ++sent === 2) node.kill();
+  };
+  await node.vfs.makeDirectory(root, 'd', newNode);
+  await eventually(() => sent >= 2);
+  t.is(grid.servers.filter(({ slots }) => slots.size === 2).length, 1);
+  node.beforeRequest = () => {};
+  await node.start();
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/d': 'directory' });
 });
