@@ -10,20 +10,24 @@ import type { PythonEncoding } from './python-grid.js';
 import type { WebApi } from './web-api.js';
 
 export interface OurClientOptions {
-  readonly serversYaml: string;
+  /** Undefined: only an introducer names servers. */
+  readonly serversYaml?: string;
+  readonly introducer?: string;
   readonly encoding?: PythonEncoding;
   readonly convergence?: Uint8Array;
   readonly leaseSecret?: Uint8Array;
 }
 
 export async function startOurClient(scope: Cleanup, options: OurClientOptions): Promise<OurClient> {
-  const { encoding = { needed: 3, happy: 7, total: 10 }, convergence, leaseSecret } = options;
+  const { encoding = { needed: 3, happy: 7, total: 10 }, convergence, leaseSecret, serversYaml, introducer } = options;
   const work = await temporaryDirectory(scope);
   const directory = join(work, 'node');
   const yaml = join(work, 'servers.yaml');
-  await writeFile(yaml, options.serversYaml);
+  if (serversYaml !== undefined) await writeFile(yaml, serversYaml);
   await tahoeOutput(
-    ...['create-client', directory, '--servers-file', yaml, '--shares-needed', String(encoding.needed)],
+    ...['create-client', directory, ...(serversYaml === undefined ? [] : ['--servers-file', yaml])],
+    ...(introducer === undefined ? [] : ['--introducer', introducer]),
+    ...['--shares-needed', String(encoding.needed)],
     ...['--shares-happy', String(encoding.happy), '--shares-total', String(encoding.total)],
   );
   const files = new NodeDirectory(directory);

@@ -16,13 +16,14 @@ export interface OurServer {
   readonly announcement: unknown;
 }
 
-export async function startOurServers(scope: Cleanup, count: number): Promise<OurServer[]> {
+/** Without `introducer` they announce themselves to nobody. */
+export async function startOurServers(scope: Cleanup, count: number, introducer?: string): Promise<OurServer[]> {
   const work = await temporaryDirectory(scope);
   const numbers = Array.from({ length: count }, (_, number) => number);
   return Promise.all(
     numbers.map(async (number) => {
       const nickname = `our server ${number}`;
-      const directory = await createStorageNode(join(work, String(number)), { nickname });
+      const directory = await createStorageNode(join(work, String(number)), { nickname, introducer });
       return runOurServer(scope, directory, nickname);
     }),
   );
