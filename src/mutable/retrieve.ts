@@ -1,5 +1,6 @@
 /** The contents of one version of a slot from any k of its shares: mutable spec 5.5, 8. */
 
+import { fingerprintOf, writeKeyOf } from '../crypto/derivations.js';
 import { importPrivateKey } from '../crypto/rsa.js';
 import { bytesEqual, concatBytes } from '../encoding/bytes.js';
 import { erasureCode } from '../erasure/erasure-code.js';
@@ -121,7 +122,9 @@ export async function retrieveSigningKeys(context: SlotContext, keys: SlotKeys, 
     try {
       const source = shareSource(context, keys, seen);
       const { encryptedPrivateKey, publicKeyDer } = await formatOfShare(seen.head).readKeys(source);
-      const privateKey = importPrivateKey(decryptPrivateKey(encryptedPrivateKey, writeKey));
+      const privateKeyDer = decryptPrivateKey(encryptedPrivateKey, writeKey);
+      checkKeys(keys, privateKeyDer, publicKeyDer);
+      const privateKey = importPrivateKey(privateKeyDer);
       return { privateKey, publicKeyDer: publicKeyDer.slice(), encryptedPrivateKey: encryptedPrivateKey.slice() };
     } catch (error) {
       reasons.push(`share ${seen.shareNumber} on ${seen.server.nickname}: ${describeError(error)}`);
@@ -131,6 +134,15 @@ export async function retrieveSigningKeys(context: SlotContext, keys: SlotKeys, 
     kind: 'unrecoverable',
     op: 'mutable.sign',
   });
+}
+
+/** The signature says nothing of the keys in the same share, and with one wrong bit in them no new version could be read. */
+function checkKeys({ writeKey, fingerprint }: SlotKeys, privateKeyDer: Uint8Array, publicKeyDer: Uint8Array): void {
+  const isRight =
+    writeKey !== undefined &&
+    bytesEqual(writeKeyOf(privateKeyDer), writeKey) &&
+    bytesEqual(fingerprintOf(publicKeyDer), fingerprint);
+  if (!isRight) throw new TahoeError("keys that are not the file's", { kind: 'corrupt', op: 'mutable.sign' });
 }
 
 /** A share on its server; bytes that the map round brought are not asked for again. */

@@ -19,7 +19,7 @@ import { DirectoryPublisher } from './directory-publisher.js';
 import { MutableFileHandle, OpenFile } from './file-handle.js';
 import type { Directory, Inode } from './inode.js';
 import { loadOrCreateJournalKey } from './journal/key.js';
-import { openLog } from './journal/log-engine.js';
+import { type LogOptions, type OpenedLog, openLog } from './journal/log-engine.js';
 import { SealedStore } from './journal/sealed-store.js';
 import type { KeySource } from './key-pool.js';
 import { Ledger } from './ledger.js';
@@ -51,6 +51,8 @@ export interface VfsOptions {
   /** See LogOptions. */
   readonly journalSegmentBytes?: number;
   readonly settings?: Partial<VfsSettings>;
+  /** Opens the journal, for those who keep it their own way. Default: encrypted segments below `directory`. */
+  readonly openJournal?: (options: LogOptions) => Promise<OpenedLog>;
 }
 
 /** The Vfs of a node. `view` gives each frontend its own, so that it hears of what the others change. */
@@ -76,7 +78,7 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
   const settings: VfsSettings = { ...defaultSettings, ...options.settings };
   const masterKey = await loadOrCreateJournalKey(platform.files, options.keyPath, platform.entropy);
   const sealed = { files: platform.files, masterKey, entropy: platform.entropy, log: platform.log };
-  const opened = await openLog({
+  const opened = await (options.openJournal ?? openLog)({
     ...sealed,
     directory: `${directory}/journal`,
     limitBytes: options.journalBytesMax,

@@ -13,6 +13,8 @@ export type CrashKind = 'kill' | 'power';
 export class CrashFileStore implements FileStore {
   /** Called before each operation; throws to make it fail. */
   beforeOperation: (op: string, path: string) => void = () => {};
+  /** How long a sync takes: what is written meanwhile is not covered by it. */
+  whileSyncing: () => Promise<void> = () => new Promise((resolve) => setImmediate(resolve));
   freeBytes = Number.MAX_SAFE_INTEGER;
   operations = 0;
   /** The operation with this number still reaches the page cache; from then on everything fails. */
@@ -73,6 +75,7 @@ export class CrashFileStore implements FileStore {
       contents,
       (op, change) => this.#mutate(op, path, change),
       () => this.#checkAlive(),
+      () => this.whileSyncing(),
     );
   }
 
@@ -249,11 +252,18 @@ class CrashFile implements OpenedFile {
   readonly #contents: Contents;
   readonly #mutate: (op: string, change: () => void) => void;
   readonly #checkAlive: () => void;
+  readonly #whileSyncing: () => Promise<void>;
 
-  constructor(contents: Contents, mutate: (op: string, change: () => void) => void, checkAlive: () => void) {
+  constructor(
+    contents: Contents,
+    mutate: (op: string, change: () => void) => void,
+    checkAlive: () => void,
+    whileSyncing: () => Promise<void>,
+  ) {
     this.#contents = contents;
     this.#mutate = mutate;
     this.#checkAlive = checkAlive;
+    this.#whileSyncing = whileSyncing;
   }
 
   async read(position: number, length: number): Promise<Uint8Array> {
@@ -285,7 +295,7 @@ class CrashFile implements OpenedFile {
 
   async sync(): Promise<void> {
     const commit = this.#contents.beginSync();
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#whileSyncing();
     this.#mutate('sync', commit);
   }
 

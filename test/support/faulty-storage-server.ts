@@ -20,7 +20,8 @@
  * | `wrong-share` | yes | bytes of another share of the same storage index, if the server has one |
  *
  * A server that shows an older state is a matter of its store: MemoryStorageServer.rollBack. A request that was sent
- * reaches the server whether or not its sender still lives; `isListening` false keeps answers from a dead process.
+ * reaches the server whether or not its sender still lives; with `isListening` false nothing is sent any more and no answer
+ * comes.
  */
 
 import type { ServerId, StorageIndex, TubId } from '../../src/encoding/brands.js';
@@ -267,6 +268,8 @@ export class FaultyStorageServer implements StorageServer {
       isWrite: about.isWrite ?? false,
       payload: about.payload ?? [],
     };
+    // a dead process sends nothing
+    if (this.#options.isListening?.() === false) return new Promise(() => {});
     const fault = this.#options.fault(call);
     const travel = this.#options.travel?.(call);
     if (fault === undefined && travel === undefined && this.#options.isListening === undefined) return perform(options);
