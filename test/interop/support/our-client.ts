@@ -5,7 +5,7 @@ import { encodeBase32 } from '../../../src/encoding/base32.js';
 import { NodeDirectory } from '../../../src/node/node-directory.js';
 import type { Cleanup } from '../../support/cleanup.js';
 import type { Outcome } from '../../support/running-tahoe.js';
-import { runTahoe, tahoe, tahoeOutput, temporaryDirectory } from '../../support/running-tahoe.js';
+import { type RunningProgram, runTahoe, tahoe, tahoeOutput, temporaryDirectory } from '../../support/running-tahoe.js';
 import type { PythonEncoding } from './python-grid.js';
 import type { WebApi } from './web-api.js';
 
@@ -43,16 +43,18 @@ export async function startOurClient(scope: Cleanup, options: OurClientOptions):
 
 /** Runs the client of a directory, whoever made it. */
 export async function runOurClient(scope: Cleanup, directory: string): Promise<OurClient> {
-  await runTahoe(scope, directory);
-  return new OurClient(directory, ((await new NodeDirectory(directory).read('node.url')) ?? '').trim());
+  const running = await runTahoe(scope, directory);
+  return new OurClient(directory, running, ((await new NodeDirectory(directory).read('node.url')) ?? '').trim());
 }
 
 export class OurClient implements WebApi {
   readonly directory: string;
+  readonly running: RunningProgram;
   readonly #url: string;
 
-  constructor(directory: string, url: string) {
+  constructor(directory: string, running: RunningProgram, url: string) {
     this.directory = directory;
+    this.running = running;
     this.#url = url.endsWith('/') ? url : `${url}/`;
   }
 

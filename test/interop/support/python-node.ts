@@ -1,7 +1,7 @@
 /** One real node of the Python implementation: its directory, its process, its commands. Needs TAHOE_PYTHON. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cleanup } from '../../support/cleanup.js';
@@ -66,6 +66,8 @@ export class PythonNode {
     ready: (node: PythonNode) => Promise<Ready | undefined>,
   ): Promise<{ readonly node: PythonNode; readonly found: Ready }> {
     return starts.run(async () => {
+      // Left by an earlier run, it would name a port of the past.
+      await rm(join(directory, 'node.url'), { force: true });
       const node = new PythonNode(directory);
       scope.teardown(() => node.stop());
       return { node, found: await node.waitFor('start', () => ready(node)) };
