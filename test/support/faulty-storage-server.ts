@@ -14,10 +14,10 @@
  * | `duplicate` | twice: at once and again after `delayMs` | the first answer |
  * | `forget` | none | the answer as if it had been done (writes, allocations, leases); reads are not affected |
  * | `disk-full` | none | allocations: nothing granted; other writes: `no-space`; reads are not affected |
- * | `error` | none | a failure of the given kind |
+ * | `error` | none; with `afterEffect` yes | a failure of the given kind |
  * | `truncate` | yes | bytes read are cut to half their length, listings lose their last number |
  * | `flip-bit` | yes | one bit of the bytes read is turned, at `fraction` of their length |
- * | `wrong-share` | yes | bytes of another share of the same storage index, if the server has one |
+ * | `wrong-share` | yes | bytes of another share of the same storage index, if the server (or `neighbour`) has one |
  *
  * A server that shows an older state is a matter of its store: MemoryStorageServer.rollBack. A request that was sent
  * reaches the server whether or not its sender still lives; with `isListening` false nothing is sent any more and no answer
@@ -50,7 +50,8 @@ import type { Method } from './memory-storage-server.js';
 export type ServerFault =
   | { readonly kind: 'refuse' | 'hang' | 'lose-answer' | 'swallow-answer' | 'forget' | 'disk-full' }
   | { readonly kind: 'late-request' | 'late-answer' | 'duplicate'; readonly delayMs: number }
-  | { readonly kind: 'error'; readonly error: ErrorKind }
+  /** HTTP status 500 is `protocol` without the effect, an answer that is not CBOR is `protocol` after it. */
+  | { readonly kind: 'error'; readonly error: ErrorKind; readonly afterEffect?: boolean }
   | { readonly kind: 'truncate' | 'wrong-share' }
   /** `fraction` in [0, 1) */
   | { readonly kind: 'flip-bit'; readonly fraction: number };
@@ -90,6 +91,8 @@ export interface FaultyServerOptions {
   /** How long request and answer travel; 0 without it. A call that nothing happens to then goes straight to the server. */
   readonly travel?: (call: ServerCall) => { readonly requestMs: number; readonly answerMs: number };
   readonly isListening?: () => boolean;
+  /** Where `wrong-share` finds other shares, if each server holds one only. Default: the server itself. */
+  readonly neighbour?: StorageServer;
 }
 
 const noTravel = { requestMs: 0, answerMs: 0 };
@@ -178,8 +181,9 @@ export class FaultyStorageServer implements StorageServer {
       {
         damage: damaged,
         elsewhere: async () => {
-          const other = another(await this.inner.listShares(address.storageIndex), address.shareNumber);
-          return this.inner.readShare({ ...address, shareNumber: other }, range);
+          const holder = this.#neighbour;
+          const other = another(await holder.listShares(address.storageIndex), address.shareNumber);
+          return holder.readShare({ ...address, shareNumber: other }, range);
         },
       },
     );
@@ -202,8 +206,9 @@ export class FaultyStorageServer implements StorageServer {
       {
         damage: damaged,
         elsewhere: async () => {
-          const other = another(await this.inner.listSlotShares(address.storageIndex), address.shareNumber);
-          return this.inner.readSlotShare({ ...address, shareNumber: other }, range);
+          const holder = this.#neighbour;
+          const other = another(await holder.listSlotShares(address.storageIndex), address.shareNumber);
+          return holder.readSlotShare({ ...address, shareNumber: other }, range);
         },
       },
     );
@@ -228,7 +233,7 @@ export class FaultyStorageServer implements StorageServer {
         }),
         elsewhere: async (perform) => {
           const { applied, reads } = await perform();
-          const parts = [...reads.values()];
+          const parts = [...reads.values(), ...(await this.#readNeighbour(request))];
           const shifted = [...reads.keys()].map((number, at) => [number, parts[(at + 1) % parts.length]!] as const);
           return { applied, reads: new Map(shifted) };
         },
@@ -252,6 +257,20 @@ export class FaultyStorageServer implements StorageServer {
       (own) => this.inner.adviseCorrupt(kind, address, reason, own),
       { forgotten: () => undefined },
     );
+  }
+
+  /** What it holds of a slot, as another server's read vector asks for it. */
+  async #readNeighbour({ storageIndex, readVector }: ReadTestWriteRequest): Promise<Uint8Array[][]> {
+    const { neighbour } = this.#options;
+    if (neighbour === undefined) return [];
+    const numbers = await neighbour.listSlotShares(storageIndex);
+    const read = (shareNumber: number) =>
+      Promise.all(readVector.map((range) => neighbour.readSlotShare({ storageIndex, shareNumber }, range)));
+    return Promise.all([...numbers].map(read));
+  }
+
+  get #neighbour(): StorageServer {
+    return this.#options.neighbour ?? this.inner;
   }
 
   #call<Answer>(
@@ -312,6 +331,7 @@ async function performWith<Answer>(
       if (call.isWrite) throw failure('no-space', call.method);
       break;
     case 'error':
+      if (fault.afterEffect === true) await Promise.allSettled([perform()]);
       throw failure(fault.error, call.method);
     case 'truncate':
     case 'flip-bit': {

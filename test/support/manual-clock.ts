@@ -39,4 +39,22 @@ export class ManualClock implements Clock {
     }
     this.#nowMs = endMs;
   }
+
+  /**
+   * Lets time pass from timer to timer, each time after everything that waits for nothing has run, until `isDone`.
+   * False if `limitMs` were not enough.
+   */
+  async runUntil(isDone: () => boolean, limitMs: number): Promise<boolean> {
+    const endMs = this.#nowMs + limitMs;
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (isDone()) return true;
+      const nextMs = Math.min(...this.#timers.map(({ atMs }) => atMs));
+      if (nextMs > endMs) {
+        this.#nowMs = endMs;
+        return false;
+      }
+      this.advance(Math.max(0, nextMs - this.#nowMs));
+    }
+  }
 }
