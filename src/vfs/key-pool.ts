@@ -19,8 +19,9 @@ export interface KeySource {
   close(): Promise<void>;
 }
 
-/** Keys kept ready. */
+/** Keys kept ready by a node that makes directories, and by one that has made none yet: a start must not cost seconds. */
 const READY = 32;
+const READY_AT_START = 4;
 
 export class KeyPool implements KeySource {
   readonly #ready: KeyPair[] = [];
@@ -38,15 +39,19 @@ export class KeyPool implements KeySource {
         : new Promise<KeyPair>((resolve, reject) => {
             this.#waiting.push({ resolve, reject });
           });
-    this.fill();
+    this.#order(READY);
     return promise;
   }
 
-  /** Starts making keys, up to the number kept ready. */
+  /** Starts making the first keys. */
   fill(): void {
+    this.#order(READY_AT_START);
+  }
+
+  #order(ready: number): void {
     if (this.#isClosed) return;
     const worker = this.#startedWorker();
-    for (; this.#ready.length + this.#ordered - this.#waiting.length < READY; this.#ordered++)
+    for (; this.#ready.length + this.#ordered - this.#waiting.length < ready; this.#ordered++)
       worker.postMessage('key');
   }
 

@@ -1,18 +1,25 @@
 import test from 'ava';
-import { compareByReader, killRound, type RoundReport } from '../support/kill-rounds.js';
-import { startGrid } from '../support/real-grid.js';
+import { type Door, KillHarness } from '../support/kill-harness.js';
+import type { WorkName } from '../support/kill-work.js';
+import { temporaryDirectory } from '../support/running-tahoe.js';
 
-const rounds = Number(process.env.KILL_ROUNDS ?? '3');
+/** Two kills of each; `test/mount/kill-rounds --rounds N` does more. */
+const ROUNDS = 2;
 
-test(`kill -9 of the node during an rsync, ${rounds} rounds: everything acknowledged is there and reaches the grid`, async (t) => {
-  t.timeout(rounds * 60_000 + 120_000);
-  const grid = await startGrid(t);
-  const reports: RoundReport[] = [];
-  for (let round = 1; round <= rounds; round++) {
-    const report = await killRound(t, grid, round, 20 + ((round * 53) % 250));
-    reports.push(report);
-    t.log(JSON.stringify(report));
-  }
-  await compareByReader(t, grid, reports);
-  t.is(reports.length, rounds);
-});
+for (const door of ['fuse', 'sshfs'] as const satisfies readonly Door[]) {
+  test(`what a program was told before kill -9 of the node under ${door} is kept here, and reaches the grid`, async (t) => {
+    t.timeout(300_000);
+    const harness = await KillHarness.start(await temporaryDirectory(t));
+    t.teardown(() => harness.close());
+    for (const work of ['rsync', 'git', 'fsync'] as const satisfies readonly WorkName[]) {
+      let shown = 0;
+      for (let round = 0; round < 5 * ROUNDS && shown < ROUNDS; round++) {
+        const report = await harness.round(door, work, Math.random);
+        if (report === undefined) continue;
+        shown++;
+        t.log(JSON.stringify(report));
+      }
+      t.is(shown, ROUNDS, `${work}: something was pending at the kills`);
+    }
+  });
+}
