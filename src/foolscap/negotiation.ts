@@ -81,9 +81,12 @@ export async function readDecision(stream: Duplex, signal: AbortSignal): Promise
   return parseConnection(headers.get('current-connection'));
 }
 
-/** The last thing sent; introducer spec 5.4. */
-export function sendRefusal(stream: Duplex, reason: string): void {
-  stream.end(serializeHeaders({ 'banana-decision-version': '1', error: reason }));
+/** The last thing sent; introducer spec 5.4. Resolves when it is out, or cannot be. */
+export function sendRefusal(stream: Duplex, reason: string): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('close', resolve);
+    stream.end(serializeHeaders({ 'banana-decision-version': '1', error: reason }), () => resolve());
+  });
 }
 
 /**

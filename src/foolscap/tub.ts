@@ -213,7 +213,7 @@ export class Tub {
     sendHello(socket, { tubId: this.tubId, incarnation: this.#incarnation, lastConnection });
     const hello = await readHello(socket, signal);
     if (hello.tubId !== certifiedTubId || hello.tubId === this.tubId) {
-      sendRefusal(socket, 'the tub id is not that of the certificate');
+      await sendRefusal(socket, 'the tub id is not that of the certificate');
       throw new TahoeError('the peer has another certificate than it says', {
         kind: 'protocol',
         op: 'foolscap.negotiate',
@@ -225,7 +225,7 @@ export class Tub {
     }
     const existing = this.#connections.get(hello.tubId);
     if (existing?.name !== undefined && !replacesConnection({ ...existing, connection: existing.name }, hello)) {
-      sendRefusal(socket, 'Duplicate connection');
+      await sendRefusal(socket, 'Duplicate connection');
       throw new TahoeError('the peer has a connection already', { kind: 'busy', op: 'foolscap.negotiate' });
     }
     const sequenceNumber = (this.#sequenceNumbers.get(hello.tubId) ?? 0) + 1;

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
 import { concatBytes, encodeAscii, fromHex, toHex } from '../../../src/encoding/bytes.js';
@@ -12,16 +11,7 @@ import {
   type BananaSequence,
 } from '../../../src/foolscap/banana-tree.js';
 import { VOCABULARY_HASH } from '../../../src/foolscap/vocabulary.js';
-
-interface CapturedMessage {
-  readonly direction: 'to-introducer' | 'to-client';
-  readonly title: string;
-  readonly hex: string;
-}
-
-const CAPTURED = JSON.parse(
-  readFileSync('test/vectors/foolscap/captured-exchange.json', 'utf8'),
-) as readonly CapturedMessage[];
+import { capturedMessages } from '../../support/captured-exchange.js';
 
 const LIMITS: BananaLimits = {
   maxStringBytes: 100_000,
@@ -81,7 +71,7 @@ test('integers are written as the specification says', (t) => {
 test('both directions of a recorded exchange are read, and written again byte for byte', (t) => {
   for (const direction of ['to-introducer', 'to-client'] as const) {
     const encoder = new BananaEncoder();
-    const recorded = CAPTURED.filter((message) => message.direction === direction);
+    const recorded = capturedMessages(direction);
     t.is(recorded.length, 6);
     const { messages } = decode(recorded.map((message) => fromHex(message.hex)));
     for (const [index, message] of messages.entries()) {
@@ -219,9 +209,7 @@ test('an announced length takes no memory before its bytes come', (t) => {
 });
 
 test('random and mutated streams give messages or an error of kind protocol, never anything else', (t) => {
-  const recorded = concatBytes(
-    CAPTURED.filter(({ direction }) => direction === 'to-introducer').map((message) => fromHex(message.hex)),
-  );
+  const recorded = concatBytes(capturedMessages('to-introducer').map(({ hex: text }) => fromHex(text)));
   const mutated = fc
     .array(fc.tuple(fc.nat(recorded.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 })
     .map((changes) => {
