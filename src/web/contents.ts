@@ -1,7 +1,7 @@
 /** Contents of a file, however it was named, as something that can be read in ranges and streamed. */
 import { parseKnownCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
-import type { Grid } from '../grid/grid.js';
+import type { Grid, MutableFile } from '../grid/grid.js';
 import type { Attributes, Vfs } from '../vfs/vfs.js';
 
 export interface Contents {
@@ -27,7 +27,7 @@ export async function contentsOfCap(grid: Grid, capText: string): Promise<Conten
     case 'sdmf-read':
     case 'mdmf-write':
     case 'mdmf-read':
-      return contentsOfBytes(await grid.readMutable(capText));
+      return contentsOfMutable(await grid.openMutable(capText));
     case 'directory':
       throw new TahoeError('this is a directory', { kind: 'is-a-directory', op: 'web.read' });
     case 'chk-verify':
@@ -38,6 +38,15 @@ export async function contentsOfCap(grid: Grid, capText: string): Promise<Conten
         op: 'web.read',
       });
   }
+}
+
+/** Up to this size a version is fetched whole, so that nobody who writes meanwhile can take it away. */
+const WHOLE_BYTES = 16 * 1024 * 1024;
+
+async function contentsOfMutable(file: MutableFile): Promise<Contents> {
+  const { sizeBytes } = file;
+  if (sizeBytes <= WHOLE_BYTES) return contentsOfBytes(await file.read(0, sizeBytes));
+  return { sizeBytes, read: (offset, length) => file.read(offset, length), close: async () => {} };
 }
 
 /** Of an entry of a directory, with what this node has not uploaded yet. */

@@ -1,9 +1,9 @@
 /** POST below `/uri/CAP`: new directories, sets of children, moves (web API spec 5). */
 import { TahoeError } from '../errors/tahoe-error.js';
-import type { InodeNumber, Vfs } from '../vfs/vfs.js';
+import type { InodeNumber, Location, Vfs } from '../vfs/vfs.js';
 import { type Reply, textReply } from './reply.js';
-import { childExists, noSuchChild, type Target, type TreeWalk } from './tree-walk.js';
-import { checkDirectoryFormat } from './unlinked-routes.js';
+import { checkMayChange, childExists, noSuchChild, type Target, type TreeWalk } from './tree-walk.js';
+import { createDirectory, directoryFormat } from './unlinked-routes.js';
 import { TEXT_LIMIT_BYTES, type WebContext } from './web-context.js';
 import { booleanArgument, invalid, readJson, replaceArgument, type WebRequest, waitsForGrid } from './web-request.js';
 
@@ -44,7 +44,7 @@ export async function makeDirectoryAt(
   walk: TreeWalk,
   target: Target,
 ): Promise<Reply> {
-  checkDirectoryFormat(request);
+  const format = directoryFormat(request);
   const { vfs, newDirectory } = context;
   if (target.what === 'cap') throw invalid(`POST to file: bad t=${request.operation}`);
   const name = request.query.get('name');
@@ -57,13 +57,23 @@ export async function makeDirectoryAt(
       ? { parent: target.attributes.inode, name }
       : await walk.linkPlace(target, newDirectory);
   if (name !== null && booleanArgument(request.query, 'replace', true)) {
-    const cap = await vfs.createUnlinkedDirectory();
-    await vfs.linkCap(place.parent, place.name, cap, 'always');
-    await vfs.fsyncDirectory(place.parent, { signal: request.signal });
-    return textReply(cap);
+    return linkNewDirectory(context, request, place, { format, replace: 'always' });
   }
+  if (format === 'mdmf') return linkNewDirectory(context, request, place, { format, replace: 'never' });
   const made = walk.hold(await vfs.makeDirectory(place.parent, place.name, newDirectory));
   return answerMade(vfs, request, made.inode, place.parent);
+}
+
+async function linkNewDirectory(
+  context: WebContext,
+  request: WebRequest,
+  { parent, name }: Location,
+  { format, replace }: { readonly format: 'sdmf' | 'mdmf'; readonly replace: 'always' | 'never' },
+): Promise<Reply> {
+  const cap = await createDirectory(context, format);
+  await context.vfs.linkCap(parent, name, cap, replace);
+  await context.vfs.fsyncDirectory(parent, { signal: request.signal });
+  return textReply(cap);
 }
 
 async function answerMade(
@@ -117,6 +127,7 @@ function parseChildren(value: unknown): [name: string, cap: string][] {
 async function relink(vfs: Vfs, request: WebRequest, walk: TreeWalk, directory: InodeNumber): Promise<Reply> {
   const [cap = '', ...path] = (request.query.get('to_dir') ?? '').split('/');
   if (cap === '') return move(vfs, request, directory, directory);
+  checkMayChange(cap);
   const target = await walk.find(cap, path);
   if (target.what === 'missing') throw noSuchChild(target.missing[0] ?? target.name);
   if (target.what === 'cap' || target.attributes.kind !== 'directory') throw invalid('to_dir is not a directory');

@@ -14,23 +14,32 @@ import type { Attributes, Timestamp, Vfs } from '../vfs/vfs.js';
 
 export type ObjectJson = readonly [kind: 'filenode' | 'dirnode' | 'unknown', Readonly<Record<string, unknown>>];
 
-/** Of a capability that no directory led to. */
-export function describeCap(text: string): ObjectJson {
+/** The capability that is shown for an object; undefined while nothing of it is on the grid. */
+export type CapOf = Vfs['capOf'];
+
+/** Of a capability that no directory led to; `sizeBytes` of a mutable file, which only its shares can tell. */
+export function describeCap(text: string, sizeBytes?: number): ObjectJson {
   const cap = parseCap(text);
   if (cap.type === 'unknown')
     return ['unknown', { [text.startsWith('ro.') || text.startsWith('imm.') ? 'ro_uri' : 'rw_uri']: text }];
-  return [cap.type === 'directory' ? 'dirnode' : 'filenode', capFields(cap)];
+  const fields = { ...capFields(cap), ...(sizeBytes === undefined ? {} : { size: sizeBytes }) };
+  return [cap.type === 'directory' ? 'dirnode' : 'filenode', fields];
 }
 
 /** Of an entry of the file system with, for a directory, all its children. */
-export async function describeEntry(vfs: Vfs, attributes: Attributes, linked: boolean): Promise<ObjectJson> {
-  const [kind, fields] = await describeChild(vfs, attributes);
+export async function describeEntry(
+  vfs: Vfs,
+  capOf: CapOf,
+  attributes: Attributes,
+  linked: boolean,
+): Promise<ObjectJson> {
+  const [kind, fields] = await describeChild(capOf, attributes);
   const described = linked ? fields : withoutMetadata(fields);
   if (kind !== 'dirnode') return [kind, described];
   const children: Record<string, ObjectJson> = {};
   for (const entry of await vfs.readDirectory(attributes.inode)) {
     Object.defineProperty(children, entry.name, {
-      value: await describeChild(vfs, entry.attributes),
+      value: await describeChild(capOf, entry.attributes),
       enumerable: true,
     });
   }
@@ -38,8 +47,8 @@ export async function describeEntry(vfs: Vfs, attributes: Attributes, linked: bo
 }
 
 /** As it stands among the children of its directory. Capabilities are absent as long as nothing of it is on the grid. */
-async function describeChild(vfs: Vfs, attributes: Attributes): Promise<ObjectJson> {
-  const text = await vfs.capOf(attributes.inode);
+async function describeChild(capOf: CapOf, attributes: Attributes): Promise<ObjectJson> {
+  const text = await capOf(attributes.inode);
   const metadata = { metadata: metadataOf(attributes) };
   const cap = text === undefined ? undefined : parseCap(text);
   if (attributes.kind === 'directory') {

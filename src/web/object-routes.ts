@@ -1,22 +1,31 @@
 /** `/uri/CAP[/path]`: reading, writing, linking and unlinking what a capability and a path name (web API spec 4, 5). */
 
-import { parseCap, readCapOf, serializeCap } from '../caps/cap.js';
-import { TahoeError } from '../errors/tahoe-error.js';
-import type { InodeNumber } from '../vfs/vfs.js';
+import { isMutableFile, isWriteable, parseCap, readCapOf, serializeCap } from '../caps/cap.js';
+import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import type { InodeNumber, Vfs } from '../vfs/vfs.js';
 import { contentsOfCap, contentsOfInode } from './contents.js';
 import { answerDirectoryPost, makeDirectoryAt } from './directory-routes.js';
 import { answerContents, etagHeader, notModified } from './download-routes.js';
-import { describeCap, describeEntry } from './object-json.js';
+import { type CapOf, describeCap, describeEntry, type ObjectJson } from './object-json.js';
 import { jsonReply, plainReply, type Reply, textReply } from './reply.js';
-import { childExists, noSuchChild, type Target, TreeWalk } from './tree-walk.js';
+import { checkMayChange, childExists, isReadOnlyDirectory, noSuchChild, type Target, TreeWalk } from './tree-walk.js';
 import { storeUnlinked, unsupported } from './unlinked-routes.js';
 import { MUTABLE_LIMIT_BYTES, TEXT_LIMIT_BYTES, type WebContext } from './web-context.js';
-import { invalid, readBytes, readText, replaceArgument, type WebRequest, waitsForGrid } from './web-request.js';
+import {
+  invalid,
+  offsetArgument,
+  readBytes,
+  readText,
+  replaceArgument,
+  type WebRequest,
+  waitsForGrid,
+} from './web-request.js';
 
 export async function answerObject(context: WebContext, request: WebRequest): Promise<Reply> {
   const walk = new TreeWalk(context.vfs);
   try {
     const [, cap = '', ...path] = request.segments;
+    if (request.method !== 'GET' && request.method !== 'HEAD') checkMayChange(cap);
     return await answerTarget(context, request, walk, await walk.find(cap, path));
   } finally {
     walk.release();
@@ -43,8 +52,19 @@ function answerTarget(context: WebContext, request: WebRequest, walk: TreeWalk, 
 async function readCap(context: WebContext, request: WebRequest, cap: string): Promise<Reply> {
   const fresh = notModified(request, cap);
   if (fresh !== undefined) return fresh;
-  if (request.operation !== '') return describe(request, cap, async () => describeCap(cap));
+  if (request.operation !== '') return describe(request, cap, () => describeFile(context, cap));
   return answerContents(request, await contentsOfCap(context.grid, cap), cap);
+}
+
+/** A mutable file is asked for its size; without shares it has none. */
+async function describeFile({ grid }: WebContext, text: string): Promise<ObjectJson> {
+  if (!isMutableFile(parseCap(text))) return describeCap(text);
+  try {
+    return describeCap(text, (await grid.openMutable(text)).sizeBytes);
+  } catch (error) {
+    if (isTahoeError(error, 'unrecoverable')) return describeCap(text);
+    throw error;
+  }
 }
 
 async function readEntry(
@@ -54,16 +74,30 @@ async function readEntry(
 ): Promise<Reply> {
   const { attributes, location } = target;
   const { vfs } = context;
-  const cap = await vfs.capOf(attributes.inode);
+  const capOf = capReader(vfs, isReadOnlyDirectory(request.segments[1] ?? ''));
+  const cap = await capOf(attributes.inode);
   const fresh = notModified(request, cap);
   if (fresh !== undefined) return fresh;
   if (request.operation !== '') {
-    return describe(request, cap, () => describeEntry(vfs, attributes, location !== undefined));
+    return describe(request, cap, () => describeEntry(vfs, capOf, attributes, location !== undefined));
   }
   if (attributes.kind !== 'directory') return answerContents(request, await contentsOfInode(vfs, attributes), cap);
   if (request.method === 'HEAD') return plainReply('');
   const names = (await vfs.readDirectory(attributes.inode)).map((entry) => entry.name);
   return plainReply(names.map((name) => `${name}\n`).join(''));
+}
+
+/** What is reached through a read capability is shown with no more authority than that gives. */
+function capReader(vfs: Vfs, isReadOnly: boolean): CapOf {
+  return async (inode) => {
+    const text = await vfs.capOf(inode);
+    if (!isReadOnly || text === undefined) return text;
+    const cap = parseCap(text);
+    // of a kind that is not known here only what says so itself gives no more than reading
+    if (cap.type === 'unknown') return /^(ro|imm)\./.test(text) ? text : undefined;
+    const read = readCapOf(cap);
+    return read === undefined ? text : serializeCap(read);
+  };
 }
 
 /** `t=json`, `t=uri` and `t=readonly-uri`. `cap` is undefined while nothing of the object is on the grid. */
@@ -98,16 +132,15 @@ function put(context: WebContext, request: WebRequest, walk: TreeWalk, target: T
 }
 
 async function putContents(context: WebContext, request: WebRequest, walk: TreeWalk, target: Target): Promise<Reply> {
-  if (request.query.has('offset'))
-    throw unsupported('writing at an offset is not done over HTTP: use the mount or SFTP');
   if (target.what === 'cap') return overwriteCap(context, request, target.cap);
   if (target.what === 'entry') {
     const { attributes, location } = target;
     if (attributes.kind === 'directory' || location === undefined) throw invalid('PUT to a directory');
     if (replaceArgument(request.query) === 'never') throw childExists(location.name);
     const cap = await context.vfs.capOf(attributes.inode);
-    if (cap !== undefined && isMutableFile(cap)) return overwriteCap(context, request, cap);
+    if (cap !== undefined && isMutableFile(parseCap(cap))) return overwriteCap(context, request, cap);
   }
+  if (request.query.has('offset')) throw invalid('offset= is for mutable files that exist');
   const { parent, name } = await walk.linkPlace(target, context.newDirectory);
   if (!waitsForGrid(request.query)) return journalContents(context, request, parent, name);
   const cap = await storeUnlinked(context, request);
@@ -138,11 +171,16 @@ async function journalContents(
   return textReply('', 202);
 }
 
-/** A mutable file keeps its capability: everyone who holds it sees the new contents. */
-async function overwriteCap(context: WebContext, request: WebRequest, cap: string): Promise<Reply> {
+/** A mutable file keeps its capability: everyone who holds it sees the new contents, or the new part from `offset=` on. */
+async function overwriteCap({ grid }: WebContext, request: WebRequest, text: string): Promise<Reply> {
+  const cap = parseCap(text);
   if (!isMutableFile(cap)) throw invalid('PUT to an immutable file: store a new one with PUT /uri');
-  await context.grid.overwriteMutable(cap, await readBytes(request, MUTABLE_LIMIT_BYTES));
-  return textReply(cap);
+  if (!isWriteable(cap)) throw invalid('PUT to a mutable file needs its write capability');
+  const offset = offsetArgument(request.query);
+  const content = await readBytes(request, MUTABLE_LIMIT_BYTES);
+  if (offset === undefined) await grid.overwriteMutable(text, content);
+  else await grid.updateMutable(text, offset, content);
+  return textReply(text);
 }
 
 async function putCap(context: WebContext, request: WebRequest, walk: TreeWalk, target: Target): Promise<Reply> {
@@ -162,9 +200,4 @@ async function remove(context: WebContext, target: Target): Promise<Reply> {
   const cap = await context.vfs.detach(parent, name);
   await context.vfs.fsyncDirectory(parent);
   return textReply(cap ?? '');
-}
-
-function isMutableFile(text: string): boolean {
-  const { type } = parseCap(text);
-  return type === 'sdmf-write' || type === 'sdmf-read' || type === 'mdmf-write' || type === 'mdmf-read';
 }

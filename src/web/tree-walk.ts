@@ -1,6 +1,6 @@
 /** From `/uri/CAP/name/name` to the object it names, through the one file system that all frontends share. */
 
-import { isDirectory, parseCap } from '../caps/cap.js';
+import { isDirectory, isWriteable, parseCap } from '../caps/cap.js';
 import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Attributes, InodeNumber, Location, NewNode, Vfs } from '../vfs/vfs.js';
 
@@ -82,6 +82,20 @@ export class TreeWalk {
     }
     return { what: 'entry', attributes, location };
   }
+}
+
+/**
+ * The node may know the write capability of the same directory from elsewhere: who names it by the read capability has
+ * no more than that. Kind `read-only`.
+ */
+export function checkMayChange(capText: string): void {
+  if (!isReadOnlyDirectory(capText)) return;
+  throw new TahoeError('the capability does not allow writing', { kind: 'read-only', op: 'web.write' });
+}
+
+export function isReadOnlyDirectory(capText: string): boolean {
+  const cap = parseCap(capText);
+  return isDirectory(cap) && !isWriteable(cap);
 }
 
 export function noSuchChild(name: string): TahoeError {

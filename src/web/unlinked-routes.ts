@@ -1,5 +1,5 @@
 /** `/uri` without a capability: new objects that no directory names yet (web API spec 3). */
-import { serializeCap } from '../caps/cap.js';
+import { fileCapOf, parseKnownCap, serializeCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { plainReply, type Reply, textReply } from './reply.js';
 import { spoolBody } from './spool.js';
@@ -18,8 +18,7 @@ export async function answerUnlinked(context: WebContext, request: WebRequest): 
 export async function storeUnlinked(context: WebContext, request: WebRequest): Promise<string> {
   const format = formatArgument(request.query) ?? 'CHK';
   if (format === 'CHK') return uploadBody(context, request);
-  if (format === 'MDMF') throw unsupported('new mutable files are SDMF: leave format= out or write format=SDMF');
-  return context.grid.createMutable(await readBytes(request, MUTABLE_LIMIT_BYTES));
+  return context.grid.createMutable(await readBytes(request, MUTABLE_LIMIT_BYTES), format === 'MDMF' ? 'mdmf' : 'sdmf');
 }
 
 export async function uploadBody(context: WebContext, request: WebRequest): Promise<string> {
@@ -33,17 +32,25 @@ export async function uploadBody(context: WebContext, request: WebRequest): Prom
 }
 
 async function makeUnlinked(context: WebContext, request: WebRequest): Promise<Reply> {
-  checkDirectoryFormat(request);
+  const format = directoryFormat(request);
   if ((await readText(request, 1024)) !== '')
     throw invalid('t=mkdir does not accept children=, try t=mkdir-with-children instead');
-  return textReply(await context.vfs.createUnlinkedDirectory());
+  return textReply(await createDirectory(context, format));
 }
 
-/** Kind `invalid` for a format that no directory has, `unsupported` for one that is only read here. */
-export function checkDirectoryFormat(request: WebRequest): void {
+/** A new empty directory that no directory names yet; its write capability. */
+export async function createDirectory({ grid, vfs }: WebContext, format: 'sdmf' | 'mdmf'): Promise<string> {
+  if (format === 'sdmf') return vfs.createUnlinkedDirectory();
+  // the table of an empty directory is empty
+  const inner = parseKnownCap(await grid.createMutable(new Uint8Array(0), format));
+  return serializeCap({ type: 'directory', inner: fileCapOf(inner) });
+}
+
+/** Kind `invalid` for a format that no directory has. */
+export function directoryFormat(request: WebRequest): 'sdmf' | 'mdmf' {
   const format = formatArgument(request.query);
   if (format === 'CHK') throw invalid("format='CHK' is not allowed for directories: SDMF or MDMF");
-  if (format === 'MDMF') throw unsupported('new directories are SDMF: leave format= out or write format=SDMF');
+  return format === 'MDMF' ? 'mdmf' : 'sdmf';
 }
 
 function redirect(request: WebRequest): Reply {

@@ -79,6 +79,15 @@ export function formatArgument(query: URLSearchParams): 'CHK' | 'SDMF' | 'MDMF' 
   throw invalid(`Unknown format: ${query.get('format')}, I know CHK, SDMF, MDMF`);
 }
 
+/** `offset=` in bytes. Kind `invalid` unless it is a whole number that is not negative. */
+export function offsetArgument(query: URLSearchParams): number | undefined {
+  const value = query.get('offset');
+  if (value === null) return undefined;
+  const offset = Number(value);
+  if (/^\d+$/.test(value) && Number.isSafeInteger(offset)) return offset;
+  throw invalid(`invalid offset= argument: ${value}`);
+}
+
 /**
  * `wait=journal`, ours: the answer comes as soon as this computer keeps the change, before the grid has it. For many
  * changes in a row, which then share publishes; `POST /private/sync` tells when the grid has them all.

@@ -11,6 +11,7 @@ export function addDirectoryCommands(program: Command): void {
   program
     .command('mkdir [path]')
     .description('make a directory (with its parents) and print its capability')
+    .option('--format <format>', 'SDMF or MDMF')
     .action(action(makeDirectory));
   program
     .command('rm <paths...>')
@@ -24,10 +25,12 @@ export function addDirectoryCommands(program: Command): void {
   program.command('mv <from> <to>').description('rename or move').action(action(move));
 }
 
-async function makeDirectory(context: CliContext, path: string | undefined) {
+async function makeDirectory(context: CliContext, path: string | undefined, { format }: { readonly format?: string }) {
   return withNode(context, async ({ node, terminal, resolve }) => {
     const target = path === undefined ? undefined : resolve(path);
-    const address = target === undefined ? 'uri?t=mkdir' : objectPath(target.cap, target.path, { t: 'mkdir' });
+    const query = { t: 'mkdir', ...(format === undefined ? {} : { format }) };
+    const address =
+      target === undefined ? `uri?${new URLSearchParams(query)}` : objectPath(target.cap, target.path, query);
     terminal.print(await node.text('POST', address));
     return EXIT_OK;
   });
