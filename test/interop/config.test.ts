@@ -54,7 +54,7 @@ const asOurs = (directory: string, use: (client: OurClient) => Promise<void>) =>
   );
 
 test('a directory of Python create-client, used by Python, is run by us and by Python again', async (t) => {
-  const { introducer, client } = await grid;
+  const { introducer } = await grid;
   const directory = join(await temporaryDirectory(t), 'node');
   await pythonOutput(
     'create-client',
@@ -64,8 +64,6 @@ test('a directory of Python create-client, used by Python, is run by us and by P
     ...ENCODING,
     directory,
   );
-  // Our clients find Python's servers in it.
-  await writeFile(join(directory, 'private', 'servers.yaml'), await client.serversYaml());
   let cap = '';
   await asPython(directory, async (python) => {
     await python.output('create-alias', 'tahoe');
@@ -187,12 +185,19 @@ for (const [maker, create] of [
 }
 
 test('a directory of Python create-node with a web port is client and storage server when we run it', async (t) => {
-  const { client } = await grid;
+  const { client, introducer } = await grid;
   const directory = join(await temporaryDirectory(t), 'node');
   const [port] = await freePorts(1);
   const place = [`--port=tcp:${port}:interface=127.0.0.1`, `--location=tcp:127.0.0.1:${port}`];
-  await pythonOutput('create-node', '--nickname=both', LOCAL_WEB, ...place, ...ENCODING, directory);
-  await writeFile(join(directory, 'private', 'servers.yaml'), await client.serversYaml());
+  await pythonOutput(
+    'create-node',
+    '--nickname=both',
+    `--introducer=${introducer.furl}`,
+    LOCAL_WEB,
+    ...place,
+    ...ENCODING,
+    directory,
+  );
   const ours = await runOurClient(t, directory);
   const cap = await ask(ours, 'PUT', 'uri', content);
   t.deepEqual(await request(client, 'GET', `uri/${cap}`), content);
