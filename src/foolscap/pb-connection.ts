@@ -1,4 +1,5 @@
 /** Calls in both directions over a negotiated connection: introducer spec 8 and 12. */
+import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { decodeLatin1, encodeAscii } from '../encoding/bytes.js';
 import { asTahoeError, describeError, TahoeError } from '../errors/tahoe-error.js';
@@ -75,6 +76,7 @@ export class PbConnection {
   constructor(options: PbConnectionOptions) {
     const { stream, peerTubId, peerAddress, clock } = options;
     this.#options = options;
+    setMaxListeners(0, this.#ended.signal);
     this.peer = { tubId: peerTubId, address: peerAddress, ended: this.#ended.signal };
     this.#references = new ConnectionReferences({
       peerTubId,

@@ -1,5 +1,5 @@
 /** One end of Foolscap connections: a certificate, the objects that have a name here, and the connections with other tubs. */
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { encodeBase32 } from '../encoding/base32.js';
 import { toHex } from '../encoding/bytes.js';
@@ -78,6 +78,8 @@ export class Tub {
     this.#options = options;
     this.tubId = encodeBase32(tubIdOf(options.certificate));
     this.#incarnation = toHex(options.entropy.bytes(8));
+    // One for each connection that is being made.
+    setMaxListeners(0, this.#closed.signal);
   }
 
   /** Under which addresses others reach this tub: hints such as `tcp:HOST:PORT`. */

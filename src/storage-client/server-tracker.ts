@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { describeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Clock, Timer } from '../platform/clock.js';
 import type { Entropy } from '../platform/entropy.js';
@@ -34,6 +35,8 @@ export class ServerTracker {
 
   constructor(options: ServerTrackerOptions) {
     this.#options = options;
+    // One for each server that is being asked.
+    setMaxListeners(0, this.#stopped.signal);
   }
 
   /** Resolves after one probe of the server; probing goes on until `remove` or `stop`. */
