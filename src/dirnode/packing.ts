@@ -71,6 +71,17 @@ export class PackedEntry {
     return this.#bytes.subarray(this.#metadataEnd - this.#metadataLength, this.#metadataEnd);
   }
 
+  /** The same entry with other metadata. */
+  withMetadata(metadataJson: Uint8Array): PackedEntry {
+    const rawReadCap = this.#bytes.subarray(this.#readCapEnd - this.#readCapLength, this.#readCapEnd);
+    return assembleEntry(this.name, rawReadCap, this.encryptedWriteCap, metadataJson);
+  }
+
+  /** True if both refer to the same object with the same rights. */
+  refersToSame(other: PackedEntry): boolean {
+    return this.readCap === other.readCap && bytesEqual(this.encryptedWriteCap, other.encryptedWriteCap);
+  }
+
   /** The same entry under another name, in the same directory. Kind `invalid` if the name is not well-formed Unicode. */
   renamed(name: string): PackedEntry {
     const rawReadCap = this.#bytes.subarray(this.#readCapEnd - this.#readCapLength, this.#readCapEnd);

@@ -28,6 +28,8 @@ export interface SlotMemory {
   readonly attempts: readonly OwnAttempt[];
   /** Versions whose contents this node has, besides its own attempts. Default none. */
   readonly known?: readonly Checkstring[];
+  /** Versions that turned out not to be readable, whatever their headers promise. Default none. */
+  readonly unreadable?: ReadonlySet<VersionKey>;
   /** Nobody but this node has ever known the slot: whatever stands there are its own first attempts. Default false. */
   readonly isUnborn?: boolean;
   /** Every server that answers has held the same for T_settle and was asked again after it. Default false. */
@@ -292,7 +294,8 @@ function versionNodes(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKe
     const seen = map.versions.get(key);
     const shareNumbers = new Set(seen?.shares.keys());
     const needed = seen?.prefix.sharesNeeded ?? quorums.sharesNeeded;
-    const recoverable = shareNumbers.size >= needed || own.has(key) || known.has(key);
+    const isReadable = shareNumbers.size >= needed && memory.unreadable?.has(key) !== true;
+    const recoverable = isReadable || own.has(key) || known.has(key);
     const recorded = own.get(key)?.lineage ?? [];
     const lineage = new Set(recorded);
     const parents = new Set(recorded.slice(0, 1));

@@ -191,7 +191,7 @@ async function writeAll(
 }
 
 /** How long these bytes may take on the way: more than any request, but not for ever: a floor of 64 KiB/s. */
-function sendMs(bytes: number): number {
+export function sendMs(bytes: number): number {
   return bytes / 64;
 }
 

@@ -113,6 +113,21 @@ export async function findBestVersion(
 }
 
 /**
+ * The version that a reader would take now, without its contents. Undefined if no version has a quorum behind it.
+ */
+export async function readSlotVersion(
+  context: SlotContext,
+  keys: SlotKeys,
+  quorums: Quorums,
+): Promise<Checkstring | undefined> {
+  const map = await mapSlot(context, keys, {
+    serverCount: quorums.sharesTotal,
+    enough: (sofar) => bestByQuorum(sofar, keys, quorums, undefined) !== undefined,
+  });
+  return bestByQuorum(map, keys, quorums, undefined)?.prefix;
+}
+
+/**
  * One small question to enough servers to meet every write quorum: does this version still stand alone at the top?
  * Nothing is verified: a server that lies causes a full read, which verifies. `unknown` if too few answer.
  */
@@ -125,6 +140,7 @@ export async function isCurrent(
   const checkstring = serializeCheckstring(version);
   const asked = permuteServers(context.servers(), keys.storageIndex).slice(0, quorums.sharesTotal);
   const showing = new Set<number>();
+  let failures = 0;
   const abort = new AbortController();
   const { signal } = abort;
   let isReplaced = false;
@@ -137,6 +153,7 @@ export async function isCurrent(
       }
     } catch (error) {
       if (signal.aborted) return;
+      failures++;
       context.log.debug('a server did not say its version', { server: server.nickname, error: describeError(error) });
     }
     if (isReplaced || showing.size >= quorums.overlap) abort.abort();
@@ -147,7 +164,9 @@ export async function isCurrent(
     await Promise.race([Promise.all([first, ...asked.slice(quorums.overlap).map(ask)]), aborted(signal)]);
   abort.abort();
   if (isReplaced) return false;
-  return showing.size >= quorums.overlap ? true : 'unknown';
+  if (showing.size >= quorums.overlap) return true;
+  // nothing newer, and less than there should be: that needs a closer look
+  return failures === 0 ? false : 'unknown';
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@
  * way when the wait began cannot be proven any more when it is over, because T_settle is longer than T_pub.
  */
 import type { ServerId } from '../encoding/brands.js';
-import { publishTimeMs } from './publish.js';
+import { publishTimeMs, sendMs } from './publish.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotMap } from './slot-map.js';
 
@@ -18,9 +18,14 @@ export class RegisterHistory {
     this.#context = context;
   }
 
-  /** How long everything has to stand still. */
-  get settleMs(): number {
-    return publishTimeMs(this.#context) + (this.#context.settleMarginMs ?? MARGIN_MS);
+  /** How long everything has to stand still: longer than an attempt at a file twice as large may take to be proven. */
+  settleMs(map: SlotMap): number {
+    const bytes = [...map.versions.values()].map(
+      ({ prefix }) => (prefix.dataLength * prefix.sharesTotal) / prefix.sharesNeeded,
+    );
+    return (
+      publishTimeMs(this.#context) + sendMs(2 * Math.max(0, ...bytes)) + (this.#context.settleMarginMs ?? MARGIN_MS)
+    );
   }
 
   /**
@@ -28,6 +33,7 @@ export class RegisterHistory {
    * no sooner than T_settle after that: an old answer and time that went by prove nothing.
    */
   note(map: SlotMap): boolean {
+    const settleMs = this.settleMs(map);
     const nowMs = this.#context.clock.monotonicMs();
     let isSettled = map.answered.size > 0;
     for (const [server, held] of map.answered) {
@@ -37,7 +43,7 @@ export class RegisterHistory {
         .join();
       const before = this.#seen.get(server.id);
       if (before?.shares === shares) {
-        isSettled &&= map.takenAtMs - before.sinceMs >= this.settleMs;
+        isSettled &&= map.takenAtMs - before.sinceMs >= settleMs;
       } else {
         this.#seen.set(server.id, { shares, sinceMs: nowMs });
         isSettled = false;

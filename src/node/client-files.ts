@@ -19,7 +19,7 @@ export interface ClientFiles {
 /** Kinds `permission`, `corrupt`: the journal cannot be read, see createVfs. */
 export async function openClientFiles(
   directory: NodeDirectory,
-  { encoding }: TahoeConfig,
+  { encoding, nickname }: TahoeConfig,
   { grid, slots, keys }: ClientGrid,
   platform: Platform,
 ): Promise<ClientFiles> {
@@ -30,6 +30,7 @@ export async function openClientFiles(
     slots,
     platform,
     encoding,
+    nodeName: nickname,
     keys,
     directory: directory.path,
     keyPath: directory.file('private', 'journal.key'),

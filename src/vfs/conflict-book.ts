@@ -1,68 +1,114 @@
-/** What this node and another writer both changed: the list, and settling what is on it. */
+/**
+ * What this node and another writer both changed: the list, telling whoever is concerned, and settling. The merge itself
+ * is in delta-merge.ts.
+ */
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { VfsCore } from './core.js';
-import type { Directory, DirtyName, Inode } from './inode.js';
+import type { Directory, Inode, OpenConflict } from './inode.js';
 import type { NameOperations } from './name-operations.js';
-import { pathOf } from './sync-operations.js';
-import type { Conflict, ConflictChoice, ConflictSide } from './vfs.js';
+import type { Namespace } from './namespace.js';
+import { joinPath, pathOf } from './paths.js';
+import type { Conflict, ConflictChoice, SyncState } from './vfs.js';
 
 export class ConflictBook {
   readonly #core: VfsCore;
+  readonly #namespace: Namespace;
   readonly #names: NameOperations;
 
-  constructor(core: VfsCore, names: NameOperations) {
+  constructor(core: VfsCore, namespace: Namespace, names: NameOperations) {
     this.#core = core;
+    this.#namespace = namespace;
     this.#names = names;
   }
 
   list(): Conflict[] {
-    return this.#open()
-      .map(([directory, dirty]) => this.#describe(directory, dirty))
-      .sort((a, b) => a.id - b.id);
+    return [...this.#core.tree.conflicts.values()].map(describe).sort((a, b) => a.id - b.id);
+  }
+
+  /**
+   * Throws UncoordinatedWriteError if the inode stands under one of the two names of a conflict that nobody has been
+   * told of. Once: whoever comes next goes on.
+   */
+  report(inode: Inode): void {
+    const { place } = inode;
+    for (const conflict of place?.directory.conflicts ?? []) {
+      if (!conflict.isReported && (conflict.copyName === place!.name || conflict.name === place!.name))
+        this.#throw(conflict);
+    }
+  }
+
+  /** The same for all names of a directory. */
+  reportIn(directory: Directory): void {
+    for (const conflict of directory.conflicts) if (!conflict.isReported) this.#throw(conflict);
+  }
+
+  /** The state of a copy that nobody has decided about. */
+  stateOf({ place }: Inode): SyncState | undefined {
+    for (const conflict of place?.directory.conflicts ?? []) {
+      if (conflict.copyName === place!.name) return { state: 'conflict', reason: explain(conflict) };
+    }
+    return undefined;
+  }
+
+  problems(): { path: string; state: SyncState }[] {
+    return this.list().map((conflict) => ({
+      path: conflict.conflictPath ?? conflict.path,
+      state: { state: 'conflict', reason: explain(this.#core.tree.conflicts.get(conflict.id)!) },
+    }));
   }
 
   /** See Vfs.resolveConflict. */
   async resolve(id: number, choice: ConflictChoice): Promise<void> {
-    const found = this.#open().find(([, { change }]) => change === id);
-    if (found === undefined)
-      throw new TahoeError('no such conflict', { kind: 'not-found', op: 'vfs.resolve-conflict' });
-    const [directory, dirty] = found;
-    const { ledger } = this.#core;
-    if (choice === 'theirs') {
-      ledger.dropName(directory, dirty.name);
-    } else if (choice === 'ours') {
-      dirty.expected = directory.base?.entries.get(dirty.name)?.raw;
-      dirty.conflict = undefined;
-    } else {
-      const at = { parent: directory.inode.number };
-      await this.#names.rename({ ...at, name: dirty.name }, { ...at, name: `${dirty.name}.conflict` }, 'no-replace');
-    }
-    this.#core.notify({ what: 'entry', parent: directory.inode.number, name: dirty.name });
+    const { tree, ledger } = this.#core;
+    const conflict = tree.conflicts.get(id);
+    if (conflict === undefined) throw new TahoeError('no such conflict', { kind: 'not-found', op: 'vfs.resolve' });
+    if (choice === 'theirs') await this.#removeCopy(conflict);
+    else if (choice === 'ours') await this.#replaceTheirs(conflict);
+    // removing or renaming the copy has settled it already
+    if (tree.conflicts.has(id)) ledger.conflictResolved(conflict);
     await ledger.sync();
   }
 
-  #open(): [Directory, DirtyName][] {
-    return [...this.#core.tree.pending].flatMap((directory) =>
-      [...directory.dirty.values()]
-        .filter(({ conflict }) => conflict !== undefined)
-        .map((dirty): [Directory, DirtyName] => [directory, dirty]),
-    );
+  async #removeCopy({ directory, copyName }: OpenConflict): Promise<void> {
+    await this.#namespace.load(directory);
+    if (this.#namespace.child(directory, copyName) === undefined) return;
+    await this.#names.detach(directory.inode.number, copyName);
   }
 
-  #describe(directory: Directory, { change, name, child, expected }: DirtyName): Conflict {
-    const above = pathOf(directory.inode);
-    return {
-      id: change,
-      kind: expected === undefined ? 'created' : 'changed',
-      path: above === '/' ? `/${name}` : `${above}/${name}`,
-      conflictPath: undefined,
-      whenMs: this.#core.platform.clock.wallMs(),
-      ours: child === undefined ? undefined : sideOf(child),
-      theirs: undefined,
-    };
+  async #replaceTheirs({ directory, name, copyName }: OpenConflict): Promise<void> {
+    const parent = directory.inode.number;
+    await this.#namespace.load(directory);
+    const theirs = this.#namespace.child(directory, name);
+    const ours = this.#namespace.child(directory, copyName);
+    if (theirs !== undefined && (theirs.kind === 'directory' || ours?.kind === 'directory'))
+      await this.#names.detach(parent, name);
+    await this.#names.rename({ parent, name: copyName }, { parent, name }, 'replace');
+  }
+
+  #throw(conflict: OpenConflict): never {
+    this.#core.ledger.conflictReported(conflict);
+    this.#core.counters.uncoordinatedWriteErrors++;
+    const { path } = describe(conflict);
+    throw new TahoeError(explain(conflict), { kind: 'uncoordinated-write', op: 'vfs.guard', subject: path });
   }
 }
 
-function sideOf({ kind, content, modified }: Inode): ConflictSide {
-  return { kind, sizeBytes: content?.sizeBytes ?? 0, modified };
+function describe(conflict: OpenConflict): Conflict {
+  const { id, kind, directory, name, copyName, whenMs, ours, theirs } = conflict;
+  // after a start it is not known where the directory is until somebody has gone there
+  const isPlaced = directory.inode.place !== undefined || directory.isRoot;
+  const above = isPlaced ? pathOf(directory.inode) : parentPath(conflict.path);
+  return { id, kind, path: joinPath(above, name), conflictPath: joinPath(above, copyName), whenMs, ours, theirs };
+}
+
+function explain({ name, copyName, kind }: OpenConflict): string {
+  if (kind === 'fork') {
+    return `UncoordinatedWriteError: two versions of the directory had "${name}"; one of them is "${copyName}" now`;
+  }
+  const what = kind === 'removed-above' ? 'was replaced' : 'was changed';
+  return `UncoordinatedWriteError: "${name}" ${what} by another writer as well; what was written here is "${copyName}" now`;
+}
+
+function parentPath(path: string): string {
+  return path.slice(0, path.lastIndexOf('/')) || '/';
 }

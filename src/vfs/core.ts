@@ -26,6 +26,8 @@ export interface VfsSettings {
   readonly openFileMs: number;
   /** Delay before the first repetition of what failed; doubles up to a minute. */
   readonly retryAfterMs: number;
+  /** How often a directory is looked at while it has to stand still before it can be published. */
+  readonly settlePollMs: number;
   /** Whoever waits is told of failure when nothing has moved for this long, or after this long in all. */
   readonly stallMs: number;
   readonly waitMaxMs: number;
@@ -46,6 +48,7 @@ export const defaultSettings: VfsSettings = {
   stepBackMs: 5000,
   openFileMs: 60_000,
   retryAfterMs: 1000,
+  settlePollMs: 2000,
   stallMs: 60_000,
   waitMaxMs: 600_000,
   uploadsMax: 8,
@@ -66,6 +69,8 @@ export interface VfsCore {
   /** Of new directories. */
   readonly quorums: Quorums;
   readonly sharesHappy: number;
+  /** What it is called in names of conflict copies. */
+  readonly nodeName: string;
   readonly contents: ContentReader;
   /** Proven contents of directories by storage index: a cache, and the memory of what must not be rolled back. */
   readonly remembered: SealedStore;

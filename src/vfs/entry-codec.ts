@@ -1,7 +1,8 @@
 /**
  * Directory entries to inodes and back. What POSIX knows and Tahoe does not stands in the entry's metadata under `unix`:
  * mode, uid, gid, mtime, atime, ctime ([seconds, nanoseconds]), ino, rdev, kind, target, xattrs (base64), name (the
- * user's form), id (64 random bits, new with every write, so that the same content written again is a new change).
+ * user's form), id (64 random bits, new with every write, so that the same content written again is a new change), by (the
+ * node that wrote it).
  * Keys of other programs are kept.
  */
 import { type ChkReadCap, isDirectory, type LitCap, type ReadCap, type WriteCap } from '../caps/cap.js';
@@ -50,12 +51,16 @@ export function readEntry(entry: PackedEntry, writeKey: WriteKey | undefined, de
   return { kind, child, metadata, inodeNumber, displayName };
 }
 
+/** What kind of object an entry refers to, as far as can be told without keys. */
+export function entryKind(entry: PackedEntry): FileKind {
+  if (/^(?:ro\.|imm\.)?URI:DIR2/.test(entry.readCap)) return 'directory';
+  const kind = unixOf(parseMetadata(entry.metadataJson))?.get('kind');
+  return kinds.find((known) => known === kind) ?? 'file';
+}
+
 /** Fills an inode's attributes from its entry; what the entry does not say gets a sensible value. */
 export function applyEntry(inode: Inode, facts: EntryFacts, defaults: EntryDefaults): void {
   const unix = unixOf(facts.metadata);
-  const times = facts.metadata === undefined ? undefined : linkTimes(facts.metadata);
-  const legacy = jsonNumber(facts.metadata?.get('mtime'));
-  const fallback = linkTime(legacy ?? times?.changedSeconds);
   const usable = facts.child.type === 'known';
   inode.metadata = facts.metadata;
   inode.displayName = facts.displayName;
@@ -63,12 +68,27 @@ export function applyEntry(inode: Inode, facts: EntryFacts, defaults: EntryDefau
   inode.uid = intOf(unix, 'uid', 0xffff_ffff) ?? defaults.uid;
   inode.gid = intOf(unix, 'gid', 0xffff_ffff) ?? defaults.gid;
   inode.rdev = intOf(unix, 'rdev', 0xffff_ffff) ?? 0;
-  inode.modified = timeOf(unix, 'mtime') ?? fallback;
+  inode.modified = modifiedTime(facts);
   inode.accessed = timeOf(unix, 'atime') ?? inode.modified;
   inode.changed = timeOf(unix, 'ctime') ?? inode.modified;
   const target = unix?.get('target');
   inode.symlinkTarget = typeof target === 'string' ? target : '';
   inode.extended = extendedOf(unix);
+}
+
+/** When the content was changed last, as well as the entry says it. */
+export function modifiedTime({ metadata }: EntryFacts): Timestamp {
+  const times = metadata === undefined ? undefined : linkTimes(metadata);
+  const legacy = jsonNumber(metadata?.get('mtime'));
+  return timeOf(unixOf(metadata), 'mtime') ?? linkTime(legacy ?? times?.changedSeconds);
+}
+
+export interface EntryStamp {
+  readonly nowSeconds: number;
+  /** 8 random bytes. */
+  readonly changeId: Uint8Array;
+  /** The node that writes it. */
+  readonly node: string;
 }
 
 /** A new entry for this inode. `content`: the capability of a regular file's content. */
@@ -77,11 +97,11 @@ export function writeEntry(
   name: string,
   content: ChkReadCap | LitCap | undefined,
   directoryWriteKey: WriteKey,
-  stamp: { readonly nowSeconds: number; readonly changeId: Uint8Array },
+  stamp: EntryStamp,
 ): PackedEntry {
   const { readCap, writeCap } = childSlotsOf(childOf(inode, content), { deepImmutable: false });
   const given = new Map<string, JsonValue>(inode.metadata ?? []);
-  given.set('unix', unixMetadata(inode, stamp.changeId));
+  given.set('unix', unixMetadata(inode, stamp));
   const metadata = updateMetadata(inode.metadata, given, stamp.nowSeconds);
   return packEntry({ name, readCap, writeCap, metadataJson: formatJson(metadata) }, directoryWriteKey);
 }
@@ -94,7 +114,7 @@ function childOf(inode: Inode, content: ChkReadCap | LitCap | undefined): ChildC
   return { type: 'known', cap: { type: 'lit', data: encodeUtf8(inode.symlinkTarget) } };
 }
 
-function unixMetadata(inode: Inode, changeId: Uint8Array): JsonValue {
+function unixMetadata(inode: Inode, { changeId, node }: EntryStamp): JsonValue {
   const unix = new Map<string, JsonValue>([
     ['mode', inode.mode],
     ['uid', inode.uid],
@@ -104,6 +124,7 @@ function unixMetadata(inode: Inode, changeId: Uint8Array): JsonValue {
     ['ctime', [inode.changed.seconds, inode.changed.nanoseconds]],
     ['ino', inode.number],
     ['id', toHex(changeId)],
+    ['by', node],
   ]);
   if (inode.kind !== 'file' && inode.kind !== 'directory') unix.set('kind', inode.kind);
   if (inode.kind === 'symlink') unix.set('target', inode.symlinkTarget);

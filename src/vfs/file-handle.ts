@@ -14,6 +14,8 @@ export interface HandleOwner {
   /** A close: snapshot if there is something new, durable when it resolves. */
   flush(inode: Inode): Promise<void>;
   fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void>;
+  /** Throws once if another writer has changed the same name. */
+  report(inode: Inode): void;
   /** The handle is gone. */
   released(inode: Inode, wasWriter: boolean): Promise<void>;
 }
@@ -52,13 +54,16 @@ export class OpenFile implements FileHandle {
 
   async write(offset: number, data: Uint8Array): Promise<void> {
     this.#check(this.#flags.write, 'writing');
+    this.#owner.report(this.#inode);
     this.#core.activity.note();
     await writeFile(this.#core, this.#inode, this.#flags.append ? undefined : offset, data);
   }
 
   async flush(): Promise<void> {
     this.#check(true, 'anything');
-    if (this.#flags.write) await this.#owner.flush(this.#inode);
+    if (!this.#flags.write) return;
+    await this.#owner.flush(this.#inode);
+    this.#owner.report(this.#inode);
   }
 
   async fsync(options: ReadOptions = {}): Promise<void> {

@@ -9,14 +9,16 @@ import type { ChkReadCap, DirectoryCap, LitCap } from '../caps/cap.js';
 import type { ChildCap } from '../caps/child-caps.js';
 import type { Metadata } from '../dirnode/metadata.js';
 import type { PackedEntry } from '../dirnode/packing.js';
+import type { VersionKey } from '../mutable/lineage.js';
 import type { Attempt } from '../mutable/publish.js';
+import type { RegisterHistory } from '../mutable/register-history.js';
 import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { KeyPair } from './key-pool.js';
 import type { Overlay, OverlaySnapshot } from './overlay.js';
 import type { StoredContent } from './receipts.js';
 import { epoch } from './timestamps.js';
-import type { FileKind, InodeNumber, Timestamp } from './vfs.js';
+import type { ConflictKind, ConflictSide, FileKind, InodeNumber, Timestamp } from './vfs.js';
 
 export interface Place {
   readonly directory: Directory;
@@ -121,10 +123,33 @@ export interface DirtyName {
   provenChange: number;
   sinceMs: number;
   lastMs: number;
-  /** Entries (undefined: absence) of attempts that may stand on the grid though they are not proven. */
-  carried: (Uint8Array | undefined)[];
-  /** Why this name cannot be published. */
-  conflict: string | undefined;
+  /** What attempts carried that may stand on the grid though they are not proven. */
+  carried: CarriedEntry[];
+}
+
+export interface CarriedEntry {
+  /** The change that it says. */
+  readonly change: number;
+  /** Undefined: absence. */
+  readonly entry: Uint8Array | undefined;
+}
+
+/** What this node and another writer both changed, until somebody resolves it. */
+export interface OpenConflict {
+  readonly id: number;
+  readonly kind: ConflictKind;
+  readonly directory: Directory;
+  /** The name that both changed: theirs keeps it. */
+  readonly name: string;
+  /** The name that ours has instead. */
+  readonly copyName: string;
+  /** Of the name, as it was when the conflict was found. */
+  readonly path: string;
+  readonly whenMs: number;
+  readonly ours: ConflictSide | undefined;
+  readonly theirs: ConflictSide | undefined;
+  /** The error has been given to somebody who called an operation. */
+  isReported: boolean;
 }
 
 export interface DirectoryBase {
@@ -146,6 +171,8 @@ export interface AttemptedName {
   /** What the entry refers to; undefined for a name that the attempt takes away. */
   readonly child: Inode | undefined;
   readonly entry: Uint8Array | undefined;
+  /** The change is in the history of the version, and something newer stands under the name. */
+  readonly isSuperseded: boolean;
 }
 
 /** Where the publishing of one directory is; owned by write-back.ts. */
@@ -181,7 +208,19 @@ export class Directory {
   /** The directory that holds it, as last reached. */
   parent: Directory | undefined;
   isRoot = false;
-  problem: { readonly state: 'conflict' | 'failed'; readonly reason: string } | undefined;
+  /** Made by this node, and nobody else can have reached it yet. */
+  isMadeHere: boolean;
+  /** The servers show less than was proven: to be published again, changed or not. */
+  isRolledBack = false;
+  /** Conflicts with a name in it. */
+  readonly conflicts = new Set<OpenConflict>();
+  /** Another writer had removed its link: the next fsync in it says so. */
+  isStaleOnce = false;
+  /** Versions that could not be read though enough of their shares were seen. */
+  readonly unreadable = new Set<VersionKey>();
+  /** How long its servers have stood still. */
+  history: RegisterHistory | undefined;
+  problem: { readonly state: 'failed'; readonly reason: string } | undefined;
   loading: Promise<void> | undefined;
   journaled = false;
   /** Removed from the tree: nothing of it is published any more. */
@@ -200,6 +239,7 @@ export class Directory {
   constructor(inode: Inode, isBorn: boolean, createdMs: number) {
     this.inode = inode;
     this.isBorn = isBorn;
+    this.isMadeHere = !isBorn;
     this.createdMs = createdMs;
   }
 

@@ -34,8 +34,14 @@ export class NameOperations {
 
   /** The directory, loaded and writeable. */
   async writeable(number: number): Promise<Directory> {
-    const directory = this.#core.tree.directory(number);
+    let directory = this.#core.tree.directory(number);
     await this.#namespace.load(directory);
+    // one that another writer made under the same name may have taken its place meanwhile
+    while (this.#core.tree.directory(number) !== directory) {
+      directory = this.#core.tree.directory(number);
+      await this.#namespace.load(directory);
+    }
+    if (directory.isDiscarded) throw failure('not-found', 'the directory was removed');
     if (!directory.isWriteable)
       throw failure('read-only', 'the directory is read-only: its capability does not allow writing');
     return directory;
@@ -268,6 +274,11 @@ export class NameOperations {
   /** Names came or went: journals and applies that, and moves the times of the directories. */
   #commit(changes: readonly NameChange[]): void {
     this.#journal(changes);
+    for (const { directory, name } of changes) {
+      // removed or renamed by the user: that is a decision
+      for (const conflict of [...directory.conflicts])
+        if (conflict.copyName === name) this.#core.ledger.conflictResolved(conflict);
+    }
     const now = this.#now();
     for (const { directory } of changes) {
       directory.inode.modified = now;

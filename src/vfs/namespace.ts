@@ -12,17 +12,23 @@ import { isCurrent, readSlot } from '../mutable/read-slot.js';
 import { parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
-import { applyEntry, type EntryFacts, readEntry } from './entry-codec.js';
+import { applyEntry, type EntryFacts, modifiedTime, readEntry } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
 import { entryKey } from './names.js';
 import { isProvenAt } from './tree.js';
-import type { InodeNumber } from './vfs.js';
+import type { InodeNumber, Timestamp } from './vfs.js';
 
 /** After a check that could not be made the next one is due this soon. */
 const RECHECK_MS = 1000;
 
 export class Namespace {
   readonly #core: VfsCore;
+
+  /** Asked when the link of a directory is gone: true if it is changed again here. See directory-adoption.ts. */
+  linkGone: (parent: Directory, name: string, inode: Inode, entry: PackedEntry | undefined) => boolean = () => false;
+
+  /** Called after a look at the grid has given this node something to publish. */
+  changed: () => void = () => {};
 
   constructor(core: VfsCore) {
     this.#core = core;
@@ -129,8 +135,53 @@ export class Namespace {
       // of an inode that came out of the journal it is not known whether it is still what the grid has
       const known = before?.get(name)?.raw;
       if (entry !== undefined && known !== undefined && bytesEqual(entry.raw, known)) continue;
-      this.#follow(directory, name, inode, entry);
+      this.#follow(directory, name, inode, entry, known);
     }
+  }
+
+  /** A name of which this node has given up its own change: the view has what the grid has. */
+  refollow(directory: Directory, name: string): void {
+    const inode = directory.clean.get(name);
+    if (inode !== undefined) this.#follow(directory, name, inode, directory.base?.entries.get(name), undefined);
+  }
+
+  /** Asks whether the link that leads to a directory is still there, however lately it was looked at. */
+  async recheckLink({ inode }: Directory): Promise<void> {
+    const { place } = inode;
+    if (place === undefined || place.directory.dirty.has(place.name) || !place.directory.isBorn) return;
+    place.directory.checkedAtMs = Number.NEGATIVE_INFINITY;
+    await this.load(place.directory);
+  }
+
+  /** The inode of an entry that does not stand in the view yet. */
+  inodeFor(directory: Directory, entry: PackedEntry): Inode {
+    const facts = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
+    return this.#existing(directory, facts) ?? this.#newInode(directory, entry.name, facts);
+  }
+
+  /** A directory that was given up, as a new object over what the grid has of it. */
+  reopen(gone: Directory): Inode {
+    const { tree, platform } = this.#core;
+    const known = tree.findDirectory(gone.cap!);
+    if (known !== undefined) return known.inode;
+    const inode = tree.addInode(this.newNumber(), 'directory');
+    const { mode, uid, gid, modified, accessed, changed } = gone.inode;
+    Object.assign(inode, { mode, uid, gid, modified, accessed, changed });
+    tree.addDirectory(inode, gone.cap, platform.clock.monotonicMs());
+    return inode;
+  }
+
+  /** The view has this inode under a clean name. */
+  place(directory: Directory, name: string, inode: Inode): void {
+    directory.clean.set(name, inode);
+    inode.place ??= { directory, name };
+    if (isSamePlace(inode, directory, name)) inode.provenPlace ??= { directory, name };
+  }
+
+  /** What an entry says, for people. */
+  describeEntry(directory: Directory, entry: PackedEntry): EntryFacts & { readonly modified: Timestamp } {
+    const facts = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
+    return { ...facts, modified: modifiedTime(facts) };
   }
 
   /** Contents that this node has just published: what its clean inodes already say. */
@@ -186,7 +237,7 @@ export class Namespace {
     const memory = parseRemembered(await remembered.get(toHex(keys.storageIndex)));
     if (directory.proven === undefined && memory !== undefined) directory.proven = memory.version;
     const before = directory.base;
-    const read = await readSlot(slots, keys, quorums);
+    const read = await readSlot(slots, keys, quorums, directory.proven);
     // what this node has proven meanwhile, or is about to, is newer than what was read before it
     if (directory.base !== undefined && (directory.base !== before || isBeingPublished(directory))) return;
     const { proven } = directory;
@@ -198,6 +249,9 @@ export class Namespace {
         seenSequence: read.version.sequenceNumber,
       });
       this.adopt(directory, memory.version, memory.content);
+      directory.isRolledBack = directory.isWriteable;
+      this.#core.tree.notePending(directory);
+      this.changed();
       return;
     }
     this.adopt(directory, read.version, read.content);
@@ -216,11 +270,8 @@ export class Namespace {
   }
 
   #inodeOf(directory: Directory, entry: PackedEntry): Inode {
-    const facts = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
-    const inode = this.#existing(directory, facts) ?? this.#newInode(directory, entry.name, facts);
-    directory.clean.set(entry.name, inode);
-    inode.place ??= { directory, name: entry.name };
-    if (isSamePlace(inode, directory, entry.name)) inode.provenPlace ??= { directory, name: entry.name };
+    const inode = this.inodeFor(directory, entry);
+    this.place(directory, entry.name, inode);
     return inode;
   }
 
@@ -249,8 +300,21 @@ export class Namespace {
   }
 
   /** Somebody else changed or removed the entry of a clean name. */
-  #follow(directory: Directory, name: string, inode: Inode, entry: PackedEntry | undefined): void {
-    const { settings, notify, tree } = this.#core;
+  #follow(
+    directory: Directory,
+    name: string,
+    inode: Inode,
+    entry: PackedEntry | undefined,
+    known: Uint8Array | undefined,
+  ): void {
+    const { settings, notify, tree, ledger } = this.#core;
+    if (known !== undefined && inode.content?.overlay !== undefined && isSamePlace(inode, directory, name)) {
+      // it is being written: that is a change of what stood there until now, to be judged when it is published
+      const displaced = isProvenAt(inode, directory, name) ? inode : undefined;
+      ledger.names([{ directory, name, child: inode, expected: known, displaced }]);
+      this.changed();
+      return;
+    }
     const facts =
       entry === undefined ? undefined : readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
     const isSame = facts !== undefined && facts.kind === inode.kind && isSameObject(inode, facts);
@@ -269,8 +333,18 @@ export class Namespace {
       notify({ what: 'attributes', inode: inode.number });
       return;
     }
+    if (entry === undefined) {
+      // whoever removed the copy has decided
+      for (const conflict of [...directory.conflicts])
+        if (conflict.copyName === name) ledger.conflictResolved(conflict);
+    }
+    const isPlaced = isSamePlace(inode, directory, name);
     directory.clean.delete(name);
-    if (isSamePlace(inode, directory, name)) inode.place = undefined;
+    if (isPlaced && inode.directory !== undefined && this.linkGone(directory, name, inode, entry)) {
+      this.changed();
+      return;
+    }
+    if (isPlaced) inode.place = undefined;
     if (isProvenAt(inode, directory, name)) inode.provenPlace = undefined;
     tree.dropIfUnused(inode);
     notify({ what: 'entry', parent: directory.inode.number, name });

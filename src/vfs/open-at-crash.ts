@@ -8,7 +8,7 @@ import type { VfsCore } from './core.js';
 import type { Inode, Place } from './inode.js';
 import { NAME_BYTES_MAX } from './names.js';
 import { Overlay, type OverlaySnapshot } from './overlay.js';
-import { pathOf } from './sync-operations.js';
+import { pathOf } from './paths.js';
 import type { InodeNumber } from './vfs.js';
 
 /**

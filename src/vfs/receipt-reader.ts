@@ -10,8 +10,8 @@ import type { VfsCore } from './core.js';
 import { readEntry } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
 import { type Namespace, parseRemembered } from './namespace.js';
+import { pathOf } from './paths.js';
 import { contentId, type ProvenDirectory } from './receipts.js';
-import { pathOf } from './sync-operations.js';
 import type { DirectoryReceipt, NoReceipt, Receipt, SharePlacement, SyncState } from './vfs.js';
 
 /** One directory as it was proven here, or as it was last read if this node never published it. */

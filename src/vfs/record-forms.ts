@@ -6,7 +6,7 @@ import { fromHex } from '../encoding/bytes.js';
 import { versionKey } from '../mutable/lineage.js';
 import { parseCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
-import type { Directory, DirtyName, Inode } from './inode.js';
+import type { Directory, DirtyName, Inode, OpenConflict } from './inode.js';
 import * as records from './records.js';
 import { isProvenAt } from './tree.js';
 import type { Timestamp } from './vfs.js';
@@ -44,6 +44,7 @@ export function directoryRecord(directory: Directory): records.DirectoryRecord {
         ? { d: place.directory.inode.number, n: place.name }
         : null,
     root: isRoot,
+    made: directory.isMadeHere,
   };
 }
 
@@ -57,10 +58,32 @@ export function checkpointedName(directory: Directory, dirty: DirtyName): record
         i: dirty.child?.number ?? null,
         e: encodeEntry(dirty.expected),
         w: dirty.displaced?.number ?? null,
-        a: dirty.carried.map(encodeEntry),
+        a: dirty.carried.map(({ change, entry }) => [change, encodeEntry(entry)] as const),
       },
     ],
   };
+}
+
+export function conflictRecord(conflict: OpenConflict): records.ConflictRecord {
+  const { id, kind, directory, name, copyName, path, whenMs, ours, theirs, isReported } = conflict;
+  return {
+    id,
+    i: directory.inode.number,
+    kind,
+    n: name,
+    c: copyName,
+    path,
+    ms: whenMs,
+    ours: ours ?? null,
+    theirs: theirs ?? null,
+    reported: isReported,
+  };
+}
+
+export function parseConflict(record: records.ConflictRecord, directory: Directory): OpenConflict {
+  const { id, kind, n: name, c: copyName, path, ms: whenMs, ours, theirs, reported: isReported } = record;
+  const sides = { ours: ours ?? undefined, theirs: theirs ?? undefined };
+  return { id, kind, directory, name, copyName, path, whenMs, ...sides, isReported };
 }
 
 function encodeEntry(entry: Uint8Array | undefined): string | null {

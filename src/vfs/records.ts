@@ -5,7 +5,7 @@
 import { concatBytes, decodeUtf8, encodeUtf8, readU32, readU64, writeU32, writeU64 } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { StoredContent } from './receipts.js';
-import type { FileKind } from './vfs.js';
+import type { ConflictKind, ConflictSide, FileKind } from './vfs.js';
 
 export const recordKinds = {
   write: 1,
@@ -24,6 +24,10 @@ export const recordKinds = {
   overlay: 14,
   discard: 15,
   nameDropped: 16,
+  conflict: 17,
+  conflictReported: 18,
+  conflictResolved: 19,
+  rebased: 20,
 } as const;
 
 /** Bytes of file content in one record: the unit in which it is decrypted again. */
@@ -83,8 +87,8 @@ export interface NamesRecord {
     readonly i: number | null;
     readonly e: string | null;
     readonly w: number | null;
-    /** In checkpoints: entries carried by attempts. */
-    readonly a?: readonly (string | null)[];
+    /** In checkpoints: entries carried by attempts, each with the number of the change. */
+    readonly a?: readonly (readonly [number, string | null])[];
   }[];
 }
 
@@ -96,6 +100,8 @@ export interface DirectoryRecord {
   /** Where the grid has it, for the chain of an fsync. */
   readonly parent: { readonly d: number; readonly n: string } | null;
   readonly root: boolean;
+  /** See Directory.isMadeHere. Not in records of earlier versions. */
+  readonly made?: boolean;
 }
 
 /** A directory was removed from the tree. */
@@ -107,6 +113,35 @@ export interface DiscardRecord {
 export interface NameDroppedRecord {
   readonly i: number;
   readonly n: string;
+}
+
+export interface ConflictRecord {
+  /** Number of the change that found it. */
+  readonly id: number;
+  readonly i: number;
+  readonly kind: ConflictKind;
+  readonly n: string;
+  /** Name of the copy. */
+  readonly c: string;
+  readonly path: string;
+  readonly ms: number;
+  readonly ours: ConflictSide | null;
+  readonly theirs: ConflictSide | null;
+  readonly reported: boolean;
+  /** What the view has under the name goes to that of the copy; not in checkpoints, where it is there already. */
+  readonly move?: boolean;
+}
+
+export interface ConflictIdRecord {
+  readonly id: number;
+}
+
+/** See Ledger.rebase. */
+export interface RebasedRecord {
+  readonly i: number;
+  readonly n: string;
+  readonly e: string;
+  readonly t: number;
 }
 
 export interface DirectoryKeyRecord {
@@ -180,8 +215,8 @@ export function encodePartHeader(inode: number, part: number): Uint8Array {
   return header;
 }
 
-/** Name, number of its change, inode of what it refers to. */
-export type AttemptedNameRecord = readonly [string, number, number | null];
+/** Name, number of its change, inode of what it refers to, 1 if it is superseded. */
+export type AttemptedNameRecord = readonly [string, number, number | null, 1?];
 
 /** u32 length of the names, the names in JSON, the contents of the directory. */
 export function encodeAttemptBody(names: readonly AttemptedNameRecord[], content: Uint8Array): Uint8Array {

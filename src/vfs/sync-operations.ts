@@ -8,6 +8,7 @@ import type { Directory, Inode } from './inode.js';
 import type { NameOperations } from './name-operations.js';
 import type { Namespace } from './namespace.js';
 import { setAsideOpenFiles } from './open-at-crash.js';
+import { DEPTH_MAX, pathOf } from './paths.js';
 import type { FileSystemStatistics, SyncState, VfsStatus } from './vfs.js';
 import type { WriteBack } from './write-back.js';
 
@@ -15,8 +16,6 @@ import type { WriteBack } from './write-back.js';
 const UNKNOWN_SPACE_BYTES = 2 ** 50;
 const INODES = 2 ** 40;
 const NAME_LENGTH_MAX = 255;
-/** Above this many levels a chain of places is a loop. */
-const DEPTH_MAX = 10_000;
 
 export class SyncOperations implements HandleOwner {
   readonly #core: VfsCore;
@@ -45,6 +44,10 @@ export class SyncOperations implements HandleOwner {
     await this.#settleWrites(inode);
     this.#snapshotIfDirty(inode);
     await this.#core.ledger.sync();
+  }
+
+  report(inode: Inode): void {
+    this.#conflicts.report(inode);
   }
 
   async released(inode: Inode, wasWriter: boolean): Promise<void> {
@@ -87,6 +90,7 @@ export class SyncOperations implements HandleOwner {
 
   async #fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
     await this.flush(inode);
+    this.report(inode);
     // no name: there is nothing that could be synced
     if (inode.place === undefined || this.#core.settings.fsync === 'journal') return;
     const { content } = inode;
@@ -115,6 +119,7 @@ export class SyncOperations implements HandleOwner {
       child?.directory === undefined ? [] : [child.directory],
     );
     await this.#writeBack.waitFor(isPublished, { inodes: opened, directories: [directory, ...below] }, signal);
+    this.#conflicts.reportIn(directory);
     await this.#publishChain(directory.inode, signal);
   }
 
@@ -124,14 +129,12 @@ export class SyncOperations implements HandleOwner {
       const { directory, name } = current.place;
       const change = directory.dirty.get(name)?.change;
       if (change !== undefined) {
-        const isProven = () => {
-          const conflict = directory.dirty.get(name)?.conflict;
-          if (conflict !== undefined) throw new TahoeError(conflict, { kind: 'uncoordinated-write', op: 'vfs.fsync' });
-          return !isStillDirty(directory, name, change);
-        };
+        const isProven = () => !isAt(current, directory, name) || !isStillDirty(directory, name, change);
         await this.#writeBack.waitFor(isProven, { inodes: [current], directories: [directory] }, signal);
       }
-      current = directory.inode;
+      this.#conflicts.report(current);
+      // renamed meanwhile: then the new name is what has to be there
+      if (isAt(current, directory, name)) current = directory.inode;
     }
     await this.#checkChain(inode);
   }
@@ -148,6 +151,11 @@ export class SyncOperations implements HandleOwner {
       if (chain.length > DEPTH_MAX) break;
     }
     for (const link of chain) await this.#namespace.load(link.place?.directory ?? this.#gone());
+    for (const { place } of chain) {
+      if (place === undefined || !place.directory.isStaleOnce) continue;
+      place.directory.isStaleOnce = false;
+      this.#gone();
+    }
     if (chain.some(({ place }) => place === undefined)) this.#gone();
   }
 
@@ -182,23 +190,18 @@ export class SyncOperations implements HandleOwner {
       const files = [...tree.dirtyFiles].filter(isWaiting);
       if (tree.pending.size === 0 && files.length === 0) return true;
       const reason = this.#stuckReason(files);
-      if (reason !== undefined) throw new TahoeError(reason, { kind: 'uncoordinated-write', op: 'vfs.drain' });
+      if (reason !== undefined) throw new TahoeError(reason, { kind: 'unrecoverable', op: 'vfs.drain' });
       return false;
     };
     await this.#writeBack.drain(isDone, () => options.onProgress?.(this.status()), options.signal);
   }
 
-  /** Why nothing goes on any more, if all that is pending waits for somebody to decide between two writers. */
+  /** Why nothing goes on any more, if all that is pending is in directories that need somebody's help. */
   #stuckReason(files: readonly Inode[]): string | undefined {
     let reason: string | undefined;
-    for (const { dirty, problem, isBorn } of this.#core.tree.pending) {
-      if (problem?.state === 'conflict') {
-        reason = problem.reason;
-        continue;
-      }
-      const conflicts = [...dirty.values()].map(({ conflict }) => conflict);
-      if (!isBorn || conflicts.length === 0 || conflicts.includes(undefined)) return undefined;
-      reason = conflicts[0];
+    for (const { problem } of this.#core.tree.pending) {
+      if (problem === undefined) return undefined;
+      reason = problem.reason;
     }
     return files.length === 0 ? reason : undefined;
   }
@@ -233,17 +236,15 @@ export class SyncOperations implements HandleOwner {
   // where things are
 
   stateOf(inode: Inode): SyncState {
-    let worst: SyncState = this.#contentState(inode);
+    let worst: SyncState = worse(this.#contentState(inode), this.#conflicts.stateOf(inode) ?? { state: 'grid' });
     // what a directory holds are its names
-    for (const { conflict } of inode.directory?.dirty.values() ?? [])
-      worst = worse(worst, conflict === undefined ? { state: 'uploading' } : { state: 'conflict', reason: conflict });
+    if (inode.directory !== undefined && inode.directory.dirty.size > 0) worst = worse(worst, { state: 'uploading' });
     for (let current: Inode | undefined = inode, depth = 0; current !== undefined && depth < DEPTH_MAX; depth++) {
       const { place, directory } = current as Inode;
       if (directory?.problem !== undefined) worst = worse(worst, directory.problem);
       if (directory !== undefined && !directory.isBorn) worst = worse(worst, { state: 'local' });
       const dirty = place?.directory.dirty.get(place.name);
-      if (dirty?.conflict !== undefined) worst = worse(worst, { state: 'conflict', reason: dirty.conflict });
-      else if (dirty !== undefined)
+      if (dirty !== undefined)
         worst = worse(worst, { state: this.#contentState(inode).state === 'local' ? 'local' : 'uploading' });
       current = place?.directory.inode;
     }
@@ -266,13 +267,11 @@ export class SyncOperations implements HandleOwner {
       bytes += inode.content!.sizeBytes;
       waits(inode, inode.content!.dirtySinceMs ?? nowMs);
     }
-    const problems: { path: string; state: SyncState }[] = [];
+    const problems = this.#conflicts.problems();
     for (const directory of tree.pending) {
-      for (const { child, sinceMs, conflict } of directory.dirty.values()) {
+      for (const { child, sinceMs } of directory.dirty.values()) {
         waits(child ?? directory.inode, sinceMs);
         if (child !== undefined && child.directory === undefined) files.add(child);
-        if (conflict !== undefined)
-          problems.push({ path: pathOf(directory.inode), state: { state: 'conflict', reason: conflict } });
       }
       if (directory.problem !== undefined) problems.push({ path: pathOf(directory.inode), state: directory.problem });
     }
@@ -292,7 +291,7 @@ export class SyncOperations implements HandleOwner {
       uploads: this.#writeBack.uploadsDone,
       journalBytes: usage.bytes,
       journalFreeBytes: usage.freeBytes,
-      conflicts: this.#conflicts.list().length,
+      conflicts: tree.conflicts.size,
       conflictsFound: this.#core.counters.conflictsFound,
       uncoordinatedWriteErrors: this.#core.counters.uncoordinatedWriteErrors,
       problems,
@@ -337,14 +336,8 @@ function isWaiting({ place, content }: Inode): boolean {
   return snapshot !== undefined && uploaded?.generation !== generation;
 }
 
-/** From the root that leads to it; for messages. */
-export function pathOf(inode: Inode): string {
-  const parts: string[] = [];
-  for (let current: Inode | undefined = inode; current?.place !== undefined && parts.length < DEPTH_MAX; ) {
-    parts.unshift(current.displayName ?? current.place.name);
-    current = current.place.directory.inode;
-  }
-  return `/${parts.join('/')}`;
+function isAt({ place }: Inode, directory: Directory, name: string): boolean {
+  return place?.directory === directory && place.name === name;
 }
 
 function isStillDirty(directory: Directory, name: string, change: number): boolean {

@@ -8,7 +8,15 @@ import { type DirectoryCap, isMutableFile, isWriteable, serializeCap } from '../
 import { toHex } from '../encoding/bytes.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
-import { type AttemptedName, Directory, type DirtyName, FileContent, Inode } from './inode.js';
+import {
+  type AttemptedName,
+  type CarriedEntry,
+  Directory,
+  type DirtyName,
+  FileContent,
+  Inode,
+  type OpenConflict,
+} from './inode.js';
 import type { FileKind, InodeNumber } from './vfs.js';
 
 export interface NameChange {
@@ -29,10 +37,14 @@ export class Tree {
   readonly pending = new Set<Directory>();
   /** Files that have bytes which are not proven on the grid. */
   readonly dirtyFiles = new Set<Inode>();
+  /** What two writers changed, by id, until it is resolved. */
+  readonly conflicts = new Map<number, OpenConflict>();
+  /** Numbers of directories that were given up for another one, which answers to them since. */
+  readonly #aliases = new Map<number, Inode>();
   #changes = 0;
 
   inode(number: number): Inode {
-    const inode = this.inodes.get(number);
+    const inode = this.inodes.get(number) ?? this.#aliases.get(number);
     if (inode === undefined)
       throw new TahoeError('no such inode', { kind: 'stale', op: 'vfs.inode', subject: `${number}` });
     return inode;
@@ -136,11 +148,7 @@ export class Tree {
   }
 
   /** Replay: a name that attempts carry, before it is applied like any other. */
-  restoreCarried(
-    { directory, name, expected, displaced }: NameChange,
-    carried: (Uint8Array | undefined)[],
-    nowMs: number,
-  ): void {
+  restoreCarried({ directory, name, expected, displaced }: NameChange, carried: CarriedEntry[], nowMs: number): void {
     const dirty = directory.dirty.get(name) ?? newDirtyName(name, expected, displaced, nowMs);
     dirty.carried = carried;
     directory.dirty.set(name, dirty);
@@ -149,10 +157,22 @@ export class Tree {
   /** The names of an attempt are on the grid as it says. */
   applyProven(directory: Directory, names: readonly AttemptedName[]): void {
     directory.isBorn = true;
-    for (const { name, change, entry, child } of names) {
+    for (const { name, change, entry, child, isSuperseded } of names) {
       const dirty = directory.dirty.get(name);
       if (dirty === undefined) continue;
+      if (isSuperseded) {
+        if (dirty.change === change && child?.content?.overlay === undefined) {
+          this.dropName(directory, name);
+          continue;
+        }
+        // changed again since, or about to be: a change of what we had published, not of what others made of it
+        dirty.provenChange = change;
+        dirty.expected = dirty.carried.findLast((carried) => carried.change === change)?.entry;
+        dirty.carried = [];
+        continue;
+      }
       if (child !== undefined) child.provenPlace = { directory, name };
+      if (child?.directory !== undefined) child.directory.isMadeHere = false;
       if (dirty.change === change) {
         directory.dirty.delete(name);
         if (child !== undefined) directory.clean.set(name, child);
@@ -174,28 +194,89 @@ export class Tree {
     directory.clean.set(name, inode);
   }
 
-  /** What this node did to the name is given up: the view has what the grid has. */
+  /** What this node did to the name is given up: the view has what the grid has, as soon as that is looked at. */
   dropName(directory: Directory, name: string): void {
-    const displaced = directory.dirty.get(name)?.displaced;
-    if (displaced !== undefined && isProvenAt(displaced, directory, name)) displaced.provenPlace = undefined;
+    const dirty = directory.dirty.get(name);
+    if (dirty === undefined) return;
+    this.#leaveGrid(dirty.displaced, directory, name);
     directory.dirty.delete(name);
+    const { child } = dirty;
+    if (child?.place?.directory === directory && child.place.name === name) directory.clean.set(name, child);
     this.notePending(directory);
+  }
+
+  /** Ours goes under the name of its copy, as something new there; the name is theirs. */
+  applyConflict(conflict: OpenConflict, nowMs: number): void {
+    const { directory, name, copyName, id } = conflict;
+    this.addConflict(conflict);
+    const dirty = directory.dirty.get(name);
+    if (dirty === undefined) return;
+    this.#leaveGrid(dirty.displaced, directory, name);
+    this.#leaveGrid(dirty.child, directory, name);
+    directory.dirty.delete(name);
+    const copy = newDirtyName(copyName, undefined, undefined, nowMs);
+    copy.child = dirty.child;
+    copy.change = id;
+    copy.lastMs = nowMs;
+    directory.dirty.set(copyName, copy);
+    directory.clean.delete(copyName);
+    if (dirty.child !== undefined) {
+      dirty.child.place = { directory, name: copyName };
+      dirty.child.displayName = undefined;
+    }
+    this.notePending(directory);
+  }
+
+  /** The name of an inode is somebody else's now. */
+  #leaveGrid(inode: Inode | undefined, directory: Directory, name: string): void {
+    if (inode !== undefined && isProvenAt(inode, directory, name)) inode.provenPlace = undefined;
+  }
+
+  addConflict(conflict: OpenConflict): void {
+    this.conflicts.set(conflict.id, conflict);
+    conflict.directory.conflicts.add(conflict);
+  }
+
+  removeConflict(id: number): void {
+    const conflict = this.conflicts.get(id);
+    if (conflict === undefined) return;
+    this.conflicts.delete(id);
+    conflict.directory.conflicts.delete(conflict);
+  }
+
+  /** The change is one of another entry from now on, and with that another change. */
+  rebase(directory: Directory, name: string, expected: Uint8Array, change: number): void {
+    const dirty = directory.dirty.get(name);
+    if (dirty === undefined) return;
+    dirty.expected = expected;
+    dirty.change = change;
+  }
+
+  /** Whoever asks for `from` by its number gets `to`, which was adopted in its place. */
+  alias(from: Inode, to: Inode): void {
+    this.#aliases.set(from.number, to);
+    to.remembered += from.remembered;
+    this.inodes.delete(from.number);
   }
 
   notePending(directory: Directory): void {
     if (directory.isDiscarded) this.pending.delete(directory);
-    else if (directory.dirty.size > 0 || !directory.isBorn || directory.attempts.length > 0)
-      this.pending.add(directory);
+    else if (isPending(directory)) this.pending.add(directory);
     else this.pending.delete(directory);
   }
 
   /** Removed from the tree: nothing of it will be published any more. */
   discardDirectory(directory: Directory): void {
     directory.isDiscarded = true;
-    for (const dirty of directory.dirty.values()) {
-      if (dirty.child === undefined) continue;
-      dirty.child.place = undefined;
-      if (dirty.child.directory !== undefined) this.discardDirectory(dirty.child.directory);
+    // whoever finds it linked again gets it as it is on the grid
+    if (directory.cap !== undefined && this.#directories.get(directoryKey(directory.cap)) === directory)
+      this.#directories.delete(directoryKey(directory.cap));
+    for (const { child, displaced } of directory.dirty.values()) {
+      if (displaced?.provenPlace?.directory === directory) displaced.provenPlace = undefined;
+      // moved elsewhere meanwhile
+      if (child?.place?.directory !== directory) continue;
+      child.place = undefined;
+      if (child.directory !== undefined) this.discardDirectory(child.directory);
     }
     directory.dirty.clear();
     directory.attempts.length = 0;
@@ -209,6 +290,10 @@ export class Tree {
     if (isNeeded || this.dirtyFiles.has(inode)) return;
     this.inodes.delete(inode.number);
   }
+}
+
+function isPending({ dirty, isBorn, attempts, isRolledBack }: Directory): boolean {
+  return dirty.size > 0 || !isBorn || attempts.length > 0 || isRolledBack;
 }
 
 export function isProvenAt(inode: Inode, directory: Directory, name: string): boolean {
@@ -231,7 +316,6 @@ function newDirtyName(
     sinceMs: nowMs,
     lastMs: nowMs,
     carried: [],
-    conflict: undefined,
   };
 }
 

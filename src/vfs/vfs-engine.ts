@@ -12,10 +12,16 @@ import { quorumsOf } from '../mutable/slot-map.js';
 import type { Platform } from '../platform/platform.js';
 import { Activity } from './activity.js';
 import { ConflictBook } from './conflict-book.js';
+import { nodeNameOf } from './conflict-name.js';
 import { ContentReader } from './content-reader.js';
 import { defaultSettings, type VfsCore, type VfsSettings } from './core.js';
 import { Counters } from './counters.js';
+import { DeltaMerge } from './delta-merge.js';
+import { DirectoryAdoption } from './directory-adoption.js';
+import { DirectoryMerge } from './directory-merge.js';
 import { DirectoryPublisher } from './directory-publisher.js';
+import { Effects } from './effects.js';
+import { EligibleNames } from './eligible-names.js';
 import { MutableFileHandle, OpenFile } from './file-handle.js';
 import type { Directory, Inode } from './inode.js';
 import { loadOrCreateJournalKey } from './journal/key.js';
@@ -27,6 +33,7 @@ import { NameOperations } from './name-operations.js';
 import { Namespace } from './namespace.js';
 import { ReceiptReader } from './receipt-reader.js';
 import { Receipts } from './receipts.js';
+import { Replay } from './replay.js';
 import { SyncOperations } from './sync-operations.js';
 import { timestampFromMs } from './timestamps.js';
 import { Tree } from './tree.js';
@@ -43,6 +50,8 @@ export interface VfsOptions {
   readonly encoding: { readonly sharesNeeded: number; readonly sharesHappy: number; readonly sharesTotal: number };
   /** Absolute; the journal and the remembered directories go below it. */
   readonly directory: string;
+  /** The node's nickname, for names of conflict copies. */
+  readonly nodeName?: string;
   /** File of the journal's key. */
   readonly keyPath: string;
   readonly journalBytesMax: number;
@@ -86,7 +95,8 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     ...(options.journalSegmentBytes === undefined ? {} : { segmentBytes: options.journalSegmentBytes }),
   });
   const tree = new Tree();
-  const ledger = new Ledger(opened.log, tree, platform.clock);
+  const effects = new Effects(opened.log, tree, platform.clock);
+  const ledger = new Ledger(effects, platform.clock);
   const watchers = new Set<(change: vfs.Change) => void>();
   const remembered = new SealedStore({ ...sealed, directory: `${directory}/remembered` });
   const core: VfsCore = {
@@ -99,6 +109,7 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     slots,
     quorums: quorumsOf(encoding),
     sharesHappy: encoding.sharesHappy,
+    nodeName: nodeNameOf(options.nodeName ?? ''),
     contents: new ContentReader(opened.log, grid),
     remembered,
     receipts: new Receipts(remembered, platform.log),
@@ -107,8 +118,9 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     },
     counters: new Counters(),
   };
-  for await (const record of opened.replay) ledger.replay(record);
-  ledger.finishReplay();
+  const replay = new Replay(effects);
+  for await (const record of opened.replay) replay.apply(record);
+  replay.finish();
   await opened.log.finishReplay();
   const engine = new VfsEngine(core, options.keys, watchers);
   await engine.resume();
@@ -130,8 +142,9 @@ class VfsEngine implements NodeVfs {
     this.#watchers = watchers;
     this.#namespace = new Namespace(core);
     const wanted = new WantedFiles();
-    const publisher = new DirectoryPublisher(core, this.#namespace, keys, wanted);
+    const publisher = newPublisher(core, this.#namespace, keys, wanted);
     this.#writeBack = new WriteBack(core, publisher, wanted);
+    this.#namespace.changed = () => this.#writeBack.noteNames();
     this.#names = new NameOperations(core, this.#namespace, {
       unlinked: (inode) => this.#sync.dropIfOrphan(inode),
       changed: () => {
@@ -139,7 +152,7 @@ class VfsEngine implements NodeVfs {
         this.#writeBack.noteNames();
       },
     });
-    this.#conflicts = new ConflictBook(core, this.#names);
+    this.#conflicts = new ConflictBook(core, this.#namespace, this.#names);
     this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack, this.#conflicts);
     this.#receipts = new ReceiptReader(core, this.#namespace, (inode) => this.#sync.stateOf(inode));
   }
@@ -402,6 +415,7 @@ class VfsEngine implements NodeVfs {
     if (inode.directory !== undefined)
       throw new TahoeError('it is a directory', { kind: 'is-a-directory', op: 'vfs.open' });
     if (flags.write) this.#checkWriteable(inode);
+    this.#conflicts.report(inode);
     if (inode.content === undefined) {
       if (flags.write) throw new TahoeError('mutable files are read only here', { kind: 'permission', op: 'vfs.open' });
       return MutableFileHandle.open(this.#core, this.#sync, inode);
@@ -445,6 +459,20 @@ class VfsEngine implements NodeVfs {
     }
     return attributesOf(inode);
   }
+}
+
+function newPublisher(core: VfsCore, namespace: Namespace, keys: KeySource, wanted: WantedFiles): DirectoryPublisher {
+  const adoption = new DirectoryAdoption(core, namespace);
+  namespace.linkGone = (parent, name, inode, entry) => adoption.linkGone(parent, name, inode, entry);
+  const eligible = new EligibleNames(core, wanted);
+  const deltas = new DeltaMerge(core, namespace, eligible, adoption);
+  return new DirectoryPublisher(core, {
+    namespace,
+    eligible,
+    deltas,
+    keys,
+    merge: new DirectoryMerge(core, namespace),
+  });
 }
 
 function attributesOf(inode: Inode): vfs.Attributes {

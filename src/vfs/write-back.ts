@@ -120,8 +120,8 @@ export class WriteBack {
 
   /**
    * Resolves when `isDone` holds; meanwhile `inodes` and `directories` are not kept waiting. Rejects with kind `timeout`
-   * and the last reason when nothing has moved for a minute or ten minutes have passed, with kind
-   * `uncoordinated-write` on a conflict, or with the signal's reason.
+   * and the last reason when nothing has moved for a minute or ten minutes have passed, with kind `unrecoverable` if a
+   * directory needs somebody's help, or with the signal's reason.
    */
   async waitFor(
     isDone: () => boolean,
@@ -145,9 +145,8 @@ export class WriteBack {
         if (isDone()) return;
         signal?.throwIfAborted();
         if (this.#isStopped) throw new TahoeError('the node is stopping', { kind: 'closed', op: 'vfs.fsync' });
-        const problem = directories.find(({ problem }) => problem?.state === 'conflict')?.problem;
-        if (problem !== undefined)
-          throw new TahoeError(problem.reason, { kind: 'uncoordinated-write', op: 'vfs.fsync' });
+        const problem = directories.find(({ problem }) => problem !== undefined)?.problem;
+        if (problem !== undefined) throw new TahoeError(problem.reason, { kind: 'unrecoverable', op: 'vfs.fsync' });
         const nowMs = this.#nowMs();
         if (nowMs - Math.max(startedMs, this.#lastMoveMs) > stallMs || nowMs - startedMs > waitMaxMs) {
           const reason = directories.map((each) => each.publishing.lastReason).find((each) => each !== undefined);
@@ -311,7 +310,8 @@ export class WriteBack {
     const dueMs = Math.max(publishing.notBeforeMs, this.#publishDueMs(directory));
     if (dueMs > nowMs) return dueMs;
     const eligible = this.#publisher.eligible(directory).length;
-    const hasWork = eligible > 0 || directory.attempts.length > 0 || (!directory.isBorn && directory.dirty.size === 0);
+    const isDue = directory.attempts.length > 0 || directory.isRolledBack;
+    const hasWork = eligible > 0 || isDue || (!directory.isBorn && directory.dirty.size === 0);
     // a file that is open for long, a conflict that is resolved: what is not ready now may be
     if (!hasWork)
       return directory.dirty.size > 0 ? nowMs + this.#core.settings.publishAfterMs : Number.POSITIVE_INFINITY;
@@ -361,12 +361,12 @@ export class WriteBack {
           directory.problem = undefined;
           this.#signalMove();
         } else if (round.kind === 'stopped') {
-          this.#stopped(directory, round);
+          this.#stopped(directory, round.reason);
         } else if (round.kind === 'retry') {
-          this.#retry(directory, round.reason, round.isCollision);
+          this.#retry(directory, round.reason, round.why);
         }
       } catch (error) {
-        this.#retry(directory, describeError(error), false);
+        this.#retry(directory, describeError(error), 'failure');
       } finally {
         publishing.running = undefined;
         this.#publishes--;
@@ -376,15 +376,12 @@ export class WriteBack {
     publishing.running = run();
   }
 
-  #retry(directory: Directory, reason: string, isCollision: boolean): void {
+  #retry(directory: Directory, reason: string, why: 'collision' | 'unsettled' | 'failure'): void {
     const { publishing } = directory;
-    const { platform, settings } = this.#core;
+    const { platform } = this.#core;
     publishing.failures++;
     publishing.lastReason = reason;
-    const fraction = platform.entropy.fraction();
-    const delayMs = isCollision
-      ? fraction * Math.min(8000, (settings.retryAfterMs / 5) * 2 ** publishing.failures)
-      : this.#backoffMs(publishing.failures);
+    const delayMs = this.#retryDelayMs(directory, why);
     publishing.notBeforeMs = this.#nowMs() + delayMs;
     platform.log.warn('publish not proven; it will be tried again', {
       inode: directory.inode.number,
@@ -394,14 +391,30 @@ export class WriteBack {
     this.#wake();
   }
 
-  #stopped(directory: Directory, round: { readonly state: 'conflict' | 'failed'; readonly reason: string }): void {
-    const name = round.state === 'conflict' ? 'UncoordinatedWriteError' : 'publish failed';
-    directory.problem = { state: round.state, reason: `${name}: ${round.reason}` };
-    directory.publishing.lastReason = directory.problem.reason;
+  #retryDelayMs({ publishing }: Directory, why: 'collision' | 'unsettled' | 'failure'): number {
+    const { settings, platform } = this.#core;
+    const fraction = platform.entropy.fraction();
+    switch (why) {
+      case 'collision':
+        return fraction * Math.min(8 * settings.retryAfterMs, (settings.retryAfterMs / 5) * 2 ** publishing.failures);
+      case 'unsettled':
+        return settings.settlePollMs * (1 + fraction);
+      case 'failure':
+        // whoever waits does not wait for the delays of those who do not
+        return Math.min(
+          this.#backoffMs(publishing.failures),
+          publishing.forced > 0 ? 4 * settings.retryAfterMs : 60_000,
+        );
+    }
+  }
+
+  #stopped(directory: Directory, reason: string): void {
+    directory.problem = { state: 'failed', reason };
+    directory.publishing.lastReason = reason;
     directory.publishing.notBeforeMs = this.#nowMs() + this.#core.settings.stallMs;
-    this.#core.platform.log.error(`${name}; everything is kept in the journal`, {
+    this.#core.platform.log.error('a directory cannot be published; everything is kept in the journal', {
       inode: directory.inode.number,
-      reason: round.reason,
+      reason,
     });
     this.#wake();
   }

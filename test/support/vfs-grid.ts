@@ -41,6 +41,7 @@ const quickSettings: Partial<VfsSettings> = {
   uploadAfterMs: 5,
   stepBackMs: 0,
   retryAfterMs: 20,
+  settlePollMs: 100,
   stallMs: 3000,
   defaultUid: 7,
   defaultGid: 8,
@@ -213,6 +214,8 @@ export class TestNode {
       entropy,
       log,
       requestTimeoutMs: 300,
+      publishMs: 1000,
+      settleMarginMs: 300,
     };
     const platform: Platform = { clock, entropy, files: this.disk, log };
     const { encoding } = this.grid;
@@ -232,6 +235,7 @@ export class TestNode {
       slots,
       keys: this.grid,
       encoding,
+      nodeName: this.name,
       directory: '/node',
       keyPath: '/node/private/journal.key',
       journalBytesMax: this.grid.options.journalBytesMax ?? 256 * SEGMENT_BYTES,

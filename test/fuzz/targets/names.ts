@@ -78,7 +78,7 @@ interface GoldenDirectory {
 
 const golden = readVectorJson<GoldenDirectory>('mutable/directory.json');
 const writeKey = asWriteKey(fromHex(golden.writekey));
-const stamp = { nowSeconds: 1_700_000_000.5, changeId: new Uint8Array(8) };
+const stamp = { nowSeconds: 1_700_000_000.5, changeId: new Uint8Array(8), node: 'node' };
 const ownerNames = { user: () => undefined, group: () => undefined };
 const cacheTimeouts = { entryMs: 1000, attributesMs: 1000 };
 

@@ -1,0 +1,146 @@
+/**
+ * Directories that two writers made, removed or replaced: what was put into ours goes where theirs is, or ours is linked
+ * again so that it can be reached (vfs blueprint 7, rows `mkdir` and "children in a directory whose link is gone").
+ */
+import { isDirectory, isWriteable } from '../caps/cap.js';
+import type { PackedEntry } from '../dirnode/packing.js';
+import { conflictName } from './conflict-name.js';
+import type { VfsCore } from './core.js';
+import type { Directory, Inode, OpenConflict } from './inode.js';
+import { entryKey } from './names.js';
+import type { Namespace } from './namespace.js';
+import { DEPTH_MAX, joinPath, pathOf } from './paths.js';
+
+export class DirectoryAdoption {
+  readonly #core: VfsCore;
+  readonly #namespace: Namespace;
+
+  constructor(core: VfsCore, namespace: Namespace) {
+    this.#core = core;
+    this.#namespace = namespace;
+  }
+
+  /** True if what stands there is a directory that this node can put things into. */
+  canAdopt(parent: Directory, entry: PackedEntry): boolean {
+    const { child } = this.#namespace.describeEntry(parent, entry);
+    return child.type === 'known' && isDirectory(child.cap) && isWriteable(child.cap);
+  }
+
+  /**
+   * `own`, made here as `name` and loaded, gives way to what stands there. Everything in it becomes new in theirs, where
+   * it is judged again when that is published: so directories inside are adopted in turn. Each step is whole in the
+   * journal; after a crash between two of them the rest is done by the next publish.
+   */
+  adopt(parent: Directory, name: string, own: Directory, entry: PackedEntry): void {
+    const { ledger, notify, platform } = this.#core;
+    const theirs = this.#namespace.inodeFor(parent, entry);
+    const target = theirs.directory!;
+    for (const [shown, child] of this.#namespace.children(own)) {
+      this.#move(own, target, entryKey(shown), child);
+      if (child.directory === undefined || !own.isMadeHere) continue;
+      // it could be reached through ours only
+      child.directory.isMadeHere = true;
+      ledger.describeDirectory(child.directory);
+    }
+    ledger.dropName(parent, name);
+    this.#replace(parent, name, own, theirs);
+    notify({ what: 'entry', parent: parent.inode.number, name });
+    platform.log.warn('a directory that another node made too is theirs now, with what was put into ours', {
+      directory: target.inode.number,
+    });
+  }
+
+  /**
+   * The link of a directory is gone or leads elsewhere. True if the name is changed again by this node, because there is
+   * work below that would be lost from sight.
+   */
+  linkGone(parent: Directory, name: string, inode: Inode, entry: PackedEntry | undefined): boolean {
+    const own = inode.directory!;
+    if (own.isDiscarded || !parent.isWriteable || !this.#hasWorkBelow(own)) return false;
+    const { ledger, platform, notify } = this.#core;
+    own.isStaleOnce = true;
+    inode.provenPlace = undefined;
+    if (entry !== undefined && this.canAdopt(parent, entry)) {
+      const theirs = this.#namespace.inodeFor(parent, entry);
+      for (const [key, { child }] of [...own.dirty])
+        if (child !== undefined) this.#move(own, theirs.directory!, key, child);
+      theirs.directory!.isStaleOnce = true;
+      this.#replace(parent, name, own, theirs);
+      platform.log.warn('a directory was replaced by another one; what was changed here goes there', {
+        directory: theirs.number,
+      });
+      return true;
+    }
+    ledger.names([{ directory: parent, name, child: inode, expected: undefined, displaced: undefined }]);
+    if (entry === undefined) {
+      platform.log.warn('a directory that another writer removed is linked again: there are changes in it', {
+        directory: inode.number,
+      });
+    } else this.#setAside(parent, name);
+    notify({ what: 'entry', parent: parent.inode.number, name });
+    return true;
+  }
+
+  /** The name is theirs, and not a directory: ours goes beside it. */
+  #setAside(parent: Directory, name: string): void {
+    const { ledger, tree, platform, counters, nodeName } = this.#core;
+    const isTaken = (candidate: string) => parent.dirty.has(candidate) || parent.base?.entries.has(candidate) === true;
+    const conflict: OpenConflict = {
+      id: tree.nextChange(),
+      kind: 'removed-above',
+      directory: parent,
+      name,
+      copyName: conflictName(name, { node: nodeName, wallMs: platform.clock.wallMs() }, isTaken),
+      path: joinPath(pathOf(parent.inode), name),
+      whenMs: platform.clock.wallMs(),
+      ours: undefined,
+      theirs: undefined,
+      isReported: false,
+    };
+    ledger.conflict(conflict);
+    counters.conflictsFound++;
+    platform.log.error('UncoordinatedWriteError: a directory with changes of ours was replaced; it is beside it', {
+      directory: parent.inode.number,
+      conflict: conflict.id,
+    });
+  }
+
+  /** One name from ours to theirs, as something new there. */
+  #move(own: Directory, target: Directory, key: string, child: Inode): void {
+    const { ledger, platform, nodeName } = this.#core;
+    const dirty = own.dirty.get(key);
+    const expected = dirty?.expected ?? own.base?.entries.get(key)?.raw;
+    const mark = { node: nodeName, wallMs: platform.clock.wallMs() };
+    const isTaken = (candidate: string) => target.dirty.has(candidate);
+    const name = target.dirty.has(key) ? conflictName(key, mark, isTaken) : key;
+    if (child.provenPlace?.directory === own) child.provenPlace = undefined;
+    ledger.names([
+      { directory: own, name: key, child: undefined, expected, displaced: undefined },
+      { directory: target, name, child, expected: undefined, displaced: undefined },
+    ]);
+  }
+
+  /** Whoever holds the number of ours finds theirs. */
+  #replace(parent: Directory, name: string, own: Directory, theirs: Inode): void {
+    const { ledger, tree } = this.#core;
+    own.inode.place = undefined;
+    own.inode.provenPlace = undefined;
+    ledger.discardDirectory(own);
+    this.#namespace.place(parent, name, theirs);
+    tree.alias(own.inode, theirs);
+  }
+
+  #hasWorkBelow(own: Directory): boolean {
+    const { pending, dirtyFiles } = this.#core.tree;
+    const isBelow = (inode: Inode) => {
+      for (let current = inode, depth = 0; current.place !== undefined && depth < DEPTH_MAX; depth++) {
+        if (current.place.directory === own) return true;
+        current = current.place.directory.inode;
+      }
+      return false;
+    };
+    for (const directory of pending) if (directory === own || isBelow(directory.inode)) return true;
+    for (const inode of dirtyFiles) if (isBelow(inode)) return true;
+    return false;
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * What each record of the journal does to the tree: the same when a change is accepted (ledger.ts) and when it is read
+ * again after a start (replay.ts). Nothing here writes records.
+ */
+import type { ChkReadCap, LitCap } from '../caps/cap.js';
+import { assert } from '../errors/tahoe-error.js';
+import type { VersionKey } from '../mutable/lineage.js';
+import { newSlot } from '../mutable/slot-keys.js';
+import type { Clock } from '../platform/clock.js';
+import type { Directory, Inode, OpenAttempt } from './inode.js';
+import type { Log } from './journal/log.js';
+import type { KeyPair } from './key-pool.js';
+import { Overlay } from './overlay.js';
+import type { StoredContent } from './receipts.js';
+import type { Tree } from './tree.js';
+
+export class Effects {
+  readonly log: Log;
+  readonly tree: Tree;
+  readonly #clock: Clock;
+
+  constructor(log: Log, tree: Tree, clock: Clock) {
+    this.log = log;
+    this.tree = tree;
+    this.#clock = clock;
+  }
+
+  nowMs(): number {
+    return this.#clock.monotonicMs();
+  }
+
+  /** Bytes of a file that has no name any more and no handle, or that are on the grid: nobody will ask for them. */
+  dropContent(inode: Inode): void {
+    const { content } = inode;
+    if (content === undefined) return;
+    content.snapshot?.release();
+    content.overlay?.clear();
+    content.snapshot = undefined;
+    content.overlay = undefined;
+    this.tree.dirtyFiles.delete(inode);
+  }
+
+  startOverlay(inode: Inode): void {
+    const content = inode.content!;
+    content.overlay = new Overlay(this.log, content.sizeBytes);
+    const isOnGrid = content.generation > 0 || inode.provenPlace !== undefined;
+    content.generation = 0;
+    // until the next snapshot the base is the newest content that may be published
+    content.uploaded = isOnGrid ? { generation: 0, cap: content.base } : undefined;
+    content.failure = undefined;
+    content.dirtySinceMs = this.nowMs();
+    this.tree.dirtyFiles.add(inode);
+  }
+
+  noteUnsnapshotted(inode: Inode): void {
+    inode.content!.hasUnsnapshotted = true;
+    inode.content!.contentNumber++;
+  }
+
+  snapshot(inode: Inode, generation: number): void {
+    const content = inode.content!;
+    content.snapshot?.release();
+    content.snapshot = content.overlay!.snapshot();
+    content.generation = generation;
+    content.hasUnsnapshotted = false;
+    content.failure = undefined;
+  }
+
+  /** Returns true if nothing newer is waiting. */
+  uploaded(inode: Inode, generation: number, cap: ChkReadCap | LitCap, stored?: StoredContent): boolean {
+    const { content } = inode;
+    if (content !== undefined && stored !== undefined) content.stored = { cap, content: stored };
+    if (content?.overlay === undefined || generation > content.generation) return false;
+    if (generation < content.generation || content.hasUnsnapshotted) {
+      content.uploaded = { generation, cap };
+      return false;
+    }
+    content.base = cap;
+    content.uploaded = undefined;
+    content.dirtySinceMs = undefined;
+    this.dropContent(inode);
+    return true;
+  }
+
+  directoryKey(directory: Directory, pair: KeyPair): void {
+    const slot = newSlot(pair.privateKeyDer, pair.publicKeyDer);
+    this.tree.setDirectoryCap(directory, { type: 'directory', inner: slot.cap });
+    directory.signing = slot.signing;
+    directory.newKey = pair;
+  }
+
+  attempt(directory: Directory, open: OpenAttempt): void {
+    directory.attempts.push(open);
+    for (const { name, change, entry, isSuperseded } of open.names) {
+      if (isSuperseded) continue;
+      const carried = directory.dirty.get(name)?.carried;
+      // the same change is the same entry in every attempt, unless it was merged with somebody else's in between
+      carried?.push({ change, entry });
+    }
+    this.tree.notePending(directory);
+  }
+
+  proven(directory: Directory, version: VersionKey): void {
+    const open = directory.attempts.find(({ attempt }) => attempt.key === version);
+    assert(open !== undefined, 'a proof of an attempt that was recorded');
+    directory.attempts.length = 0;
+    directory.proven = open.attempt.version;
+    directory.newKey = undefined;
+    this.tree.applyProven(directory, open.names);
+  }
+}
