@@ -12,6 +12,8 @@ const MARGIN_MS = 5000;
 
 export class RegisterHistory {
   readonly #context: SlotContext;
+  /** Of all shares of the largest version. */
+  #bytesSeen = 0;
   readonly #seen = new Map<ServerId, { readonly shares: string; readonly sinceMs: number }>();
 
   constructor(context: SlotContext) {
@@ -19,13 +21,9 @@ export class RegisterHistory {
   }
 
   /** How long everything has to stand still: longer than an attempt at a file twice as large may take to be proven. */
-  settleMs(map: SlotMap): number {
-    const bytes = [...map.versions.values()].map(
-      ({ prefix }) => (prefix.dataLength * prefix.sharesTotal) / prefix.sharesNeeded,
-    );
-    return (
-      publishTimeMs(this.#context) + sendMs(2 * Math.max(0, ...bytes)) + (this.#context.settleMarginMs ?? MARGIN_MS)
-    );
+  get settleMs(): number {
+    const marginMs = this.#context.settleMarginMs ?? MARGIN_MS;
+    return publishTimeMs(this.#context) + sendMs(2 * this.#bytesSeen) + marginMs;
   }
 
   /**
@@ -33,7 +31,11 @@ export class RegisterHistory {
    * no sooner than T_settle after that: an old answer and time that went by prove nothing.
    */
   note(map: SlotMap): boolean {
-    const settleMs = this.settleMs(map);
+    for (const { prefix } of map.versions.values()) {
+      const { dataLength, sharesTotal, sharesNeeded } = prefix;
+      this.#bytesSeen = Math.max(this.#bytesSeen, (dataLength * sharesTotal) / sharesNeeded);
+    }
+    const { settleMs } = this;
     const nowMs = this.#context.clock.monotonicMs();
     let isSettled = map.answered.size > 0;
     for (const [server, held] of map.answered) {

@@ -243,7 +243,8 @@ export class Namespace {
     const { proven } = directory;
     const isRolledBack = proven !== undefined && compareVersions(read.version, proven) < 0;
     if (isRolledBack && memory !== undefined && compareVersions(memory.version, proven) >= 0) {
-      directory.problem = { state: 'failed', reason: 'the servers show an older version than the one proven here' };
+      const reason = 'the servers show an older version than the one proven here';
+      if (!directory.isWriteable) directory.problem = { state: 'failed', reason };
       platform.log.error('a directory was rolled back on the servers; the remembered contents are shown', {
         provenSequence: proven.sequenceNumber,
         seenSequence: read.version.sequenceNumber,

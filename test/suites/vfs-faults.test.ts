@@ -178,7 +178,7 @@ test('servers rolled back to an earlier version are noticed, what was proven is 
   });
   await new Promise((resolve) => setTimeout(resolve, 40));
   t.is(await textAt(node.vfs, root, 'new'), '2');
-  await eventually(() => node.lines.some((line) => line.includes('published again')));
+  await eventually(() => node.lines.some((line) => line.includes('published again')), 30_000);
   await drained(node);
   t.deepEqual(await seenByAnother(grid, rootCap), { '/new': 'file 2', '/old': 'file 1' });
   await put(node.vfs, root, 'third', '3');

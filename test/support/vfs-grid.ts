@@ -42,7 +42,7 @@ const quickSettings: Partial<VfsSettings> = {
   stepBackMs: 0,
   retryAfterMs: 20,
   settlePollMs: 100,
-  stallMs: 3000,
+  stallMs: 10_000,
   defaultUid: 7,
   defaultGid: 8,
 };
@@ -214,7 +214,7 @@ export class TestNode {
       entropy,
       log,
       requestTimeoutMs: 300,
-      publishMs: 1000,
+      publishMs: 3000,
       settleMarginMs: 300,
     };
     const platform: Platform = { clock, entropy, files: this.disk, log };
