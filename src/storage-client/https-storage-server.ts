@@ -163,7 +163,11 @@ export class HttpsStorageServer implements StorageServer {
       isIdempotent: false,
       options,
     });
-    return decodeReadTestWriteResult(this.#cbor(response, op));
+    const result = decodeReadTestWriteResult(this.#cbor(response, op));
+    if (!answersVector(result, request.readVector)) {
+      throw this.#failure(response, op, 'protocol', 'the answer does not fit the read vector');
+    }
+    return result;
   }
 
   async addLease(storageIndex: StorageIndex, secrets: LeaseSecrets, options?: CallOptions): Promise<void> {
@@ -261,6 +265,14 @@ function kindOf(status: number): ErrorKind {
 
 function mediaType(response: HttpResponse): string | undefined {
   return response.contentType?.split(';', 1)[0]?.trim().toLowerCase();
+}
+
+/** For each share one answer to each question, none longer than was asked for. */
+function answersVector({ reads }: ReadTestWriteResult, readVector: readonly ByteRange[]): boolean {
+  return [...reads.values()].every(
+    (parts) =>
+      parts.length === readVector.length && parts.every((part, index) => part.length <= readVector[index]!.length),
+  );
 }
 
 /** The beginning of an error text, without what could disturb a log or a terminal. */
