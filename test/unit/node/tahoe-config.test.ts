@@ -147,7 +147,7 @@ helper.furl = pb://a@tcp:b:1/c
 introducer.furl = pb://a@tcp:b:1/c
 key_generator.furl =
 mutable.format = MDMF
-peers.preferred =
+peers.preferred = v0-abc
 shares.happy = 1
 shares.needed = 1
 shares.total = 1
@@ -205,7 +205,6 @@ const unsupported: readonly [string, string, string][] = [
   ['connections', 'tcp', 'disabled'],
   ['tor', 'onion', 'true'],
   ['i2p', 'dest', 'true'],
-  ['client', 'peers.preferred', 'v0-abc'],
   ['client', 'storage.plugins', 'name-v1'],
   ['client', 'force_foolscap', 'true'],
   ['storage', 'anonymous', 'false'],
