@@ -9,7 +9,7 @@ import {
   parseKnownCap,
   serializeCap,
 } from '../caps/cap.js';
-import { toHex } from '../encoding/bytes.js';
+import { readU16, readU32, toHex } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type {
   Downloader,
@@ -35,6 +35,8 @@ export interface GridClientOptions {
   /** Key pairs for new mutable files. */
   readonly keys: { take(): Promise<{ readonly privateKeyDer: Uint8Array; readonly publicKeyDer: Uint8Array }> };
   readonly encoding: Encoding;
+  /** Of new mutable files that ask for no other. Default SDMF. */
+  readonly mutableFormat?: MutableFormat;
   readonly convergenceSecret: Uint8Array;
   readonly servers: () => readonly ServerStatus[];
 }
@@ -71,7 +73,8 @@ export class GridClient implements Grid {
     const { version, read } = await openSlot(slots, keys, this.#quorums);
     return {
       sizeBytes: version.prefix.dataLength,
-      version: version.key,
+      // a safe integer of the hash that stands for all contents
+      contentNumber: readU32(version.prefix.rootHash, 0) * 2 ** 16 + readU16(version.prefix.rootHash, 4),
       read: (offset, length) => read({ offset, length }),
     };
   }
@@ -81,7 +84,10 @@ export class GridClient implements Grid {
     return content;
   }
 
-  async createMutable(content: Uint8Array, format: MutableFormat = 'sdmf'): Promise<string> {
+  async createMutable(
+    content: Uint8Array,
+    format: MutableFormat = this.#options.mutableFormat ?? 'sdmf',
+  ): Promise<string> {
     const { slots } = this.#options;
     const pair = await this.#options.keys.take();
     const { cap, keys, signing } = newSlot(pair.privateKeyDer, pair.publicKeyDer, format);

@@ -35,8 +35,8 @@ export interface Grid {
 /** One verified version. */
 export interface MutableFile {
   readonly sizeBytes: number;
-  /** The same for the same contents of the same file, and different after each write. */
-  readonly version: string;
+  /** Equal numbers mean equal contents of the same file. */
+  readonly contentNumber: number;
   /** Bytes [offset, offset + length), fewer only at the end. Kind `stale` if the version has been overwritten meanwhile. */
   read(offset: number, length: number): Promise<Uint8Array>;
 }

@@ -14,13 +14,22 @@ import { RegisterHistory } from './register-history.js';
 import { retrieveSigningKeys, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
-import { type Quorums, quorumsOf, type SeenVersion, type SlotMap, seenShareNumbers } from './slot-map.js';
+import {
+  answeredRegisters,
+  type Quorums,
+  quorumsOf,
+  type SeenVersion,
+  type SlotMap,
+  seenShareNumbers,
+} from './slot-map.js';
 import { makeUpdate, type RangeChange } from './update-in-place.js';
 
 /** Attempts that are not proven, or maps with too few answers, before the caller is told. */
 const roundsMax = 4;
 /** Longest pause between them. */
 const pauseMaxMs = 2000;
+/** How long the last servers may take to answer a map after enough have: an update in place needs all of them. */
+const mapPatienceMs = 1000;
 /** How often servers are asked while nothing may be written until they have stood still. */
 const settlePollMs = 5000;
 
@@ -160,11 +169,15 @@ class SlotWriter {
 
   /** The first servers of the list, or all of them if the shares turn out not to be there. */
   async #map(): Promise<SlotMap> {
-    const { sharesTotal } = this.#options.quorums;
-    const map = await mapSlot(this.#context, this.#keys, { serverCount: sharesTotal });
+    const { sharesTotal, answers } = this.#options.quorums;
+    const options = {
+      enough: (sofar: SlotMap) => answeredRegisters(sofar, sharesTotal) >= answers,
+      patienceMs: mapPatienceMs,
+    };
+    const map = await mapSlot(this.#context, this.#keys, { ...options, serverCount: sharesTotal });
     const total = [...map.versions.values()][0]?.prefix.sharesTotal ?? sharesTotal;
     if (seenShareNumbers(map).size >= total || this.#context.servers().length <= map.asked.length) return map;
-    return mapSlot(this.#context, this.#keys, { serverCount: Number.POSITIVE_INFINITY });
+    return mapSlot(this.#context, this.#keys, { ...options, serverCount: Number.POSITIVE_INFINITY });
   }
 
   #quorumsOf(map: SlotMap): Quorums {

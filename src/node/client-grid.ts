@@ -74,6 +74,7 @@ export async function openClientGrid(
     slots,
     keys,
     encoding: config.encoding,
+    mutableFormat: config.mutableFormat,
     convergenceSecret: await directory.secret('convergence', entropy),
     servers: () => servers.statuses().map(describeServer),
   });

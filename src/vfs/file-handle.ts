@@ -1,9 +1,6 @@
 /** Open files: the handles of one inode share its overlay, so that each sees at once what any of them wrote. */
 
-import { isMutableFile } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
-import { readSlot } from '../mutable/read-slot.js';
-import { slotKeysOf } from '../mutable/slot-keys.js';
 import type { ReadOptions } from './content-reader.js';
 import type { VfsCore } from './core.js';
 import { writeFile } from './file-writer.js';
@@ -83,56 +80,5 @@ export class OpenFile implements FileHandle {
   #check(isAllowed: boolean, what: string): void {
     if (this.#isReleased) throw new TahoeError('the file is closed', { kind: 'closed', op: 'vfs.handle' });
     if (!isAllowed) throw new TahoeError(`the file is not open for ${what}`, { kind: 'permission', op: 'vfs.handle' });
-  }
-}
-
-/** A mutable file of another program: one verified version, as it was when it was opened. Read only. */
-export class MutableFileHandle implements FileHandle {
-  readonly #inode: Inode;
-  readonly #bytes: Uint8Array;
-  readonly #owner: HandleOwner;
-  readonly contentNumber: number;
-  #isReleased = false;
-
-  static async open(core: VfsCore, owner: HandleOwner, inode: Inode): Promise<MutableFileHandle> {
-    const { other } = inode;
-    const cap = other?.type === 'known' ? other.cap : undefined;
-    if (cap === undefined || !isMutableFile(cap)) {
-      throw new TahoeError('a file of a kind that this version cannot read', { kind: 'unsupported', op: 'vfs.open' });
-    }
-    const { content, version } = await readSlot(core.slots, slotKeysOf(cap), core.quorums);
-    return new MutableFileHandle(owner, inode, content, version.sequenceNumber);
-  }
-
-  private constructor(owner: HandleOwner, inode: Inode, bytes: Uint8Array, contentNumber: number) {
-    this.#owner = owner;
-    this.#inode = inode;
-    this.#bytes = bytes;
-    this.contentNumber = contentNumber;
-    inode.handles++;
-    inode.otherSizeBytes = bytes.length;
-  }
-
-  get inode(): InodeNumber {
-    return this.#inode.number;
-  }
-
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    return this.#bytes.slice(offset, offset + length);
-  }
-
-  async write(): Promise<void> {
-    throw new TahoeError('mutable files are read only here', { kind: 'permission', op: 'vfs.write' });
-  }
-
-  async flush(): Promise<void> {}
-
-  async fsync(): Promise<void> {}
-
-  async release(): Promise<void> {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#inode.handles--;
-    await this.#owner.released(this.#inode, false);
   }
 }

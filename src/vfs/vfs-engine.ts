@@ -1,13 +1,11 @@
 /** The Vfs of a node: opens the journal, replays it, and puts the parts together. The contract is in vfs.ts. */
-import { isMutableFile, serializeCap } from '../caps/cap.js';
+import { serializeCap } from '../caps/cap.js';
 import { childSlotsOf } from '../caps/child-caps.js';
 import { compareNames } from '../dirnode/packing.js';
 import { encodeUtf8 } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { Grid } from '../grid/grid.js';
-import { readSlot } from '../mutable/read-slot.js';
 import type { SlotContext } from '../mutable/slot-context.js';
-import { slotKeysOf } from '../mutable/slot-keys.js';
 import { quorumsOf } from '../mutable/slot-map.js';
 import type { Platform } from '../platform/platform.js';
 import { Activity } from './activity.js';
@@ -22,13 +20,14 @@ import { DirectoryMerge } from './directory-merge.js';
 import { DirectoryPublisher } from './directory-publisher.js';
 import { Effects } from './effects.js';
 import { EligibleNames } from './eligible-names.js';
-import { MutableFileHandle, OpenFile } from './file-handle.js';
+import { OpenFile } from './file-handle.js';
 import type { Directory, Inode } from './inode.js';
 import { loadOrCreateJournalKey } from './journal/key.js';
 import { type LogOptions, type OpenedLog, openLog } from './journal/log-engine.js';
 import { SealedStore } from './journal/sealed-store.js';
 import type { KeySource } from './key-pool.js';
 import { Ledger } from './ledger.js';
+import { MutableFileHandle, openMutableFile } from './mutable-file-handle.js';
 import { NameOperations } from './name-operations.js';
 import { Namespace } from './namespace.js';
 import { ReceiptReader } from './receipt-reader.js';
@@ -452,11 +451,8 @@ class VfsEngine implements NodeVfs {
   }
 
   async #freshAttributes(inode: Inode): Promise<vfs.Attributes> {
-    const cap = inode.other?.type === 'known' ? inode.other.cap : undefined;
-    if (cap !== undefined && isMutableFile(cap)) {
-      const { content } = await readSlot(this.#core.slots, slotKeysOf(cap), this.#core.quorums);
-      inode.otherSizeBytes = content.length;
-    }
+    const file = await openMutableFile(this.#core, inode);
+    if (file !== undefined) inode.otherSizeBytes = file.sizeBytes;
     return attributesOf(inode);
   }
 }

@@ -14,11 +14,15 @@ export async function answerUnlinked(context: WebContext, request: WebRequest): 
   throw invalid('/uri accepts only PUT, PUT?t=mkdir, POST?t=upload, and POST?t=mkdir');
 }
 
+/** What `format=` says of mutable files; the node's default where it says nothing. */
+const MUTABLE_FORMATS = { SDMF: 'sdmf', MDMF: 'mdmf', mutable: undefined } as const;
+
 /** Uploads the body as `format=` says and returns its capability. */
 export async function storeUnlinked(context: WebContext, request: WebRequest): Promise<string> {
   const format = formatArgument(request.query) ?? 'CHK';
   if (format === 'CHK') return uploadBody(context, request);
-  return context.grid.createMutable(await readBytes(request, MUTABLE_LIMIT_BYTES), format === 'MDMF' ? 'mdmf' : 'sdmf');
+  const content = await readBytes(request, MUTABLE_LIMIT_BYTES);
+  return context.grid.createMutable(content, MUTABLE_FORMATS[format]);
 }
 
 export async function uploadBody(context: WebContext, request: WebRequest): Promise<string> {

@@ -71,10 +71,10 @@ export function replaceArgument(query: URLSearchParams): 'never' | 'only-files' 
   }
 }
 
-/** `format=` (with `mutable=true` as an older word for SDMF). Kind `invalid` for unknown ones. */
-export function formatArgument(query: URLSearchParams): 'CHK' | 'SDMF' | 'MDMF' | undefined {
+/** `format=`; `mutable=true` alone leaves the choice to the node. Kind `invalid` for unknown ones. */
+export function formatArgument(query: URLSearchParams): 'CHK' | 'SDMF' | 'MDMF' | 'mutable' | undefined {
   const value = query.get('format')?.trim().toUpperCase();
-  if (value === undefined) return booleanArgument(query, 'mutable', false) ? 'SDMF' : undefined;
+  if (value === undefined) return booleanArgument(query, 'mutable', false) ? 'mutable' : undefined;
   if (value === 'CHK' || value === 'SDMF' || value === 'MDMF') return value;
   throw invalid(`Unknown format: ${query.get('format')}, I know CHK, SDMF, MDMF`);
 }

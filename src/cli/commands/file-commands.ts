@@ -17,7 +17,7 @@ export function addFileCommands(program: Command): void {
   program
     .command('put [local] [remote]')
     .description('store a file (or standard input) and print its capability')
-    .option('-m, --mutable', 'make it a mutable file (SDMF)')
+    .option('-m, --mutable', 'make it a mutable file: SDMF, unless tahoe.cfg or --format says MDMF')
     .option('--format <format>', 'CHK, SDMF or MDMF')
     .action(action(put));
   program
