@@ -32,6 +32,8 @@ const pauseMaxMs = 2000;
 const mapPatienceMs = 1000;
 /** How often servers are asked while nothing may be written until they have stood still. */
 const settlePollMs = 5000;
+/** A caller is not kept waiting for longer than that: the slot of a large file takes its time to settle. */
+const unsettledMaxMs = 120_000;
 
 export type SlotChange =
   /** The whole contents, whatever they were. */
@@ -85,13 +87,14 @@ class SlotWriter {
   async run(): Promise<Checkstring> {
     const { clock, entropy } = this.#context;
     if (this.#keys.writeKey === undefined) throw failure('read-only', 'the capability does not allow writing');
-    const settledByMs = clock.monotonicMs() + 2 * this.#history.settleMs;
+    const startedMs = clock.monotonicMs();
     for (let round = 1; ; ) {
       const result = await this.#round();
       if (result.kind === 'proven') return result.version;
       if (result.kind === 'unsettled') {
-        if (clock.monotonicMs() > settledByMs) throw foreign(result.reason);
-        await sleep(clock, Math.min(settlePollMs, this.#history.settleMs / 4));
+        const { settleMs } = this.#history;
+        if (clock.monotonicMs() - startedMs > Math.min(2 * settleMs, unsettledMaxMs)) throw foreign(result.reason);
+        await sleep(clock, Math.min(settlePollMs, settleMs / 4));
         continue;
       }
       if (round++ === roundsMax) throw failure('unhappy', `the file could not be written: ${result.reason}`);

@@ -26,7 +26,7 @@ export interface MutableGrid {
   plan(plan?: MemoryStorageServer['plan']): void;
 }
 
-/** With another writer's versions the waits are short: T_settle is 60 ms. */
+/** With another writer's versions the waits are short: T_settle is 60 ms and what the size adds. */
 export function createMutableGrid(
   t: ExecutionContext<unknown>,
   encoding: {
@@ -43,8 +43,8 @@ export function createMutableGrid(
     entropy: new NodeEntropy(),
     log: silentLogger,
     requestTimeoutMs: 300,
-    publishMs: 5000,
-    settleMarginMs: -4940,
+    publishMs: 30_000,
+    settleMarginMs: -29_940,
   };
   let keysTaken = 0;
   const take = async () => {
