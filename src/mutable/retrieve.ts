@@ -20,6 +20,7 @@ import { formatOfShare, type ShareSource } from './share-format.js';
 import type { SlotContext } from './slot-context.js';
 import type { SigningKeys, SlotKeys } from './slot-keys.js';
 import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';
+import { tryInTurn } from './try-in-turn.js';
 
 /** Longer contents are read in ranges: whoever wants them whole would need several times as much memory. */
 export const wholeReadMax = 1024 * 1024 * 1024;
@@ -79,30 +80,26 @@ async function fetchBlocks(
   const shareTree = mutableShareTree(prefix);
   const blocks = new Map<number, SaltedBlock[]>();
   const failures: ShareFailure[] = [];
-  const waiting = [...version.shares].flatMap(([, copies]) => copies).sort(byShareNumber);
+  const shares = [...version.shares].flatMap(([, copies]) => copies).sort(byShareNumber);
 
-  const fetchOne = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const { shareNumber, head } = next;
-      if (blocks.has(shareNumber)) continue;
-      try {
-        const source = shareSource(context, keys, next);
-        blocks.set(
-          shareNumber,
-          await formatOfShare(head).readBlocks(source, { prefix, shareNumber, shareTree }, segments),
-        );
-        return;
-      } catch (error) {
-        const isStale = isTahoeError(error, 'corrupt') && (await isOverwritten(context, keys, next));
-        failures.push({ share: next, error, isStale });
-        if (!isStale) reportDamage(context, keys, next, error);
-      }
+  await tryInTurn(context.clock, shares, prefix.sharesNeeded, async (share) => {
+    const { shareNumber, head } = share;
+    // there may be copies on other servers
+    if (blocks.has(shareNumber)) return false;
+    try {
+      const source = shareSource(context, keys, share);
+      const read = await formatOfShare(head).readBlocks(source, { prefix, shareNumber, shareTree }, segments);
+      if (blocks.has(shareNumber)) return false;
+      blocks.set(shareNumber, read);
+      return true;
+    } catch (error) {
+      const isStale = isTahoeError(error, 'corrupt') && (await isOverwritten(context, keys, share));
+      failures.push({ share, error, isStale });
+      if (!isStale) reportDamage(context, keys, share, error);
+      return false;
     }
-  };
-  while (blocks.size < prefix.sharesNeeded) {
-    if (waiting.length === 0) throw notEnough(blocks.size, prefix.sharesNeeded, failures);
-    await Promise.all(Array.from({ length: prefix.sharesNeeded - blocks.size }, fetchOne));
-  }
+  });
+  if (blocks.size < prefix.sharesNeeded) throw notEnough(blocks.size, prefix.sharesNeeded, failures);
   return blocks;
 }
 
@@ -117,19 +114,24 @@ export async function retrieveSigningKeys(context: SlotContext, keys: SlotKeys, 
   const { writeKey } = keys;
   if (writeKey === undefined) throw new TahoeError('no write capability', { kind: 'read-only', op: 'mutable.sign' });
   const reasons: string[] = [];
-  const shares = [...map.answered.values()].flatMap((held) => [...held.values()]);
-  for (const seen of shares.filter(({ version }) => version !== undefined).sort(byShareNumber)) {
+  const held = [...map.answered.values()].flatMap((shares) => [...shares.values()]);
+  const shares = held.filter(({ version }) => version !== undefined).sort(byShareNumber);
+  let found: SigningKeys | undefined;
+  await tryInTurn(context.clock, shares, 1, async (seen) => {
     try {
       const source = shareSource(context, keys, seen);
       const { encryptedPrivateKey, publicKeyDer } = await formatOfShare(seen.head).readKeys(source);
       const privateKeyDer = decryptPrivateKey(encryptedPrivateKey, writeKey);
       checkKeys(keys, privateKeyDer, publicKeyDer);
       const privateKey = importPrivateKey(privateKeyDer);
-      return { privateKey, publicKeyDer: publicKeyDer.slice(), encryptedPrivateKey: encryptedPrivateKey.slice() };
+      found ??= { privateKey, publicKeyDer: publicKeyDer.slice(), encryptedPrivateKey: encryptedPrivateKey.slice() };
+      return true;
     } catch (error) {
       reasons.push(`share ${seen.shareNumber} on ${seen.server.nickname}: ${describeError(error)}`);
+      return false;
     }
-  }
+  });
+  if (found !== undefined) return found;
   throw new TahoeError(`no share gave the file's private key (${reasons.join('; ') || 'no shares'})`, {
     kind: 'unrecoverable',
     op: 'mutable.sign',

@@ -5,7 +5,15 @@
  */
 import test from 'ava';
 import { isTahoeError } from '../../src/errors/tahoe-error.js';
-import { FaultGrid, isBytes, type Prepared, type Scenario, SERVERS, scenarios } from '../support/fault-matrix.js';
+import {
+  FaultGrid,
+  isBytes,
+  mdmfScenarios,
+  type Prepared,
+  type Scenario,
+  SERVERS,
+  scenarios,
+} from '../support/fault-matrix.js';
 import type { ServerFault } from '../support/faulty-storage-server.js';
 import type { Method } from '../support/memory-storage-server.js';
 
@@ -34,7 +42,7 @@ const LIMIT_MS = 120_000;
 /** Until servers that failed are asked again. */
 const RECOVERY_MS = 300_000;
 
-for (const scenario of scenarios) {
+for (const scenario of [...scenarios, ...mdmfScenarios]) {
   for (const [name, fault] of Object.entries(faults)) {
     test(`${scenario.name}: a server ${name}`, async (t) => {
       const methods = await methodsOf(scenario);

@@ -168,7 +168,7 @@ async function uploaded(grid: FaultGrid): Promise<ChkReadCap> {
   return cap as ChkReadCap;
 }
 
-const writers = { serversNeeded: 6, refusals: ['unhappy', 'unrecoverable', 'uncoordinated-write'] as const };
+const writers = { serversNeeded: 6, refusals: ['unhappy', 'unrecoverable', 'uncoordinated-write', 'stale'] as const };
 const readers = { serversNeeded: 2, refusals: ['unrecoverable', 'unreachable', 'stale'] as const };
 
 export const scenarios: readonly Scenario[] = [
@@ -252,6 +252,59 @@ export const scenarios: readonly Scenario[] = [
       const cap = readOnly(await expected(grid, () => grid.client().createMutable(before)));
       for (const server of grid.inner) for (const { shares } of server.slots.values()) damage(shares);
       return reading(() => grid.client().readMutable(cap));
+    },
+  },
+];
+
+/** Three segments. */
+const longBefore = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 167 + 13) % 251);
+const patch = { offset: 131_000, data: text('in the middle. ') };
+const longAfter = longBefore.slice();
+longAfter.set(patch.data, patch.offset);
+
+export const mdmfScenarios: readonly Scenario[] = [
+  {
+    name: 'publish MDMF',
+    ...writers,
+    async prepare(grid) {
+      const cap = await expected(grid, () => grid.client().createMutable(before, 'mdmf'));
+      return {
+        operate: () => grid.client().overwriteMutable(cap, after),
+        isRight: () => true,
+        readAgain: () => grid.client().readMutable(cap),
+        written: after,
+        afterFailure: [before, after],
+      };
+    },
+  },
+  {
+    name: 'update MDMF in place',
+    ...writers,
+    async prepare(grid) {
+      const cap = await expected(grid, () => grid.client().createMutable(longBefore, 'mdmf'));
+      return {
+        operate: () => grid.client().updateMutable(cap, patch.offset, patch.data),
+        isRight: () => true,
+        readAgain: () => grid.client().readMutable(cap),
+        written: longAfter,
+        afterFailure: [longBefore, longAfter],
+      };
+    },
+  },
+  {
+    name: 'retrieve a range of MDMF',
+    ...readers,
+    async prepare(grid) {
+      const cap = readOnly(await expected(grid, () => grid.client().createMutable(longBefore, 'mdmf')));
+      const range = longBefore.slice(130_000, 140_000);
+      const read = async () => (await grid.client().openMutable(cap)).read(130_000, range.length);
+      return {
+        operate: read,
+        isRight: (value) => isBytes(value, range),
+        readAgain: read,
+        written: range,
+        afterFailure: [range],
+      };
     },
   },
 ];
