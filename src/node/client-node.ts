@@ -8,7 +8,7 @@ import { type ClientFiles, openClientFiles } from './client-files.js';
 import { openClientGrid } from './client-grid.js';
 import { ClientPending } from './client-pending.js';
 import { MountManager } from './mount-manager.js';
-import type { NodeDirectory } from './node-directory.js';
+import { listOrNothing, type NodeDirectory } from './node-directory.js';
 import type { NodeIntroducers } from './node-introducers.js';
 import { PendingAlarm } from './pending-alarm.js';
 import { type PendingWork, type RunOptions, runOnce, type StopStack } from './running-node.js';
@@ -65,7 +65,9 @@ export async function startClient(
   const pending = new ClientPending(files.vfs, platform.clock, async () => {
     await Promise.all([mounts.close(), closeSftp()]);
   });
-  const parts = { grid: clientGrid.grid, introducers, files, mounts, sftp: sftp?.status, alarm, pending };
+  const notices = await damageNotices(directory);
+  for (const notice of notices) options.warn(notice);
+  const parts = { grid: clientGrid.grid, introducers, files, mounts, sftp: sftp?.status, alarm, pending, notices };
   const control = nodeControl(directory, config, platform, parts);
   const url = await startWeb(directory, config, platform, clientGrid.grid, files, control, stops);
   platform.log.info('client started', { url });
@@ -108,13 +110,14 @@ interface ControlledParts {
   readonly sftp: SftpStatus | undefined;
   readonly alarm: PendingAlarm;
   readonly pending: ClientPending;
+  readonly notices: readonly string[];
 }
 
 function nodeControl(
   directory: NodeDirectory,
   config: TahoeConfig,
   { clock }: Platform,
-  { grid, introducers, files, mounts, sftp, alarm, pending }: ControlledParts,
+  { grid, introducers, files, mounts, sftp, alarm, pending, notices }: ControlledParts,
 ): NodeControl {
   const startedMs = clock.monotonicMs();
   return {
@@ -126,6 +129,7 @@ function nodeControl(
       encoding: config.encoding,
       pending: files.vfs.status(),
       alarm: alarm.message,
+      notices,
       mounts: mounts.list(),
       servers: grid.servers(),
       introducers: introducers.statuses(),
@@ -150,6 +154,15 @@ async function openRootCap(
   const cap = await files.vfs.createUnlinkedDirectory();
   await directory.write('private/root_dir.cap', `${cap}\n`);
   return cap;
+}
+
+/** One for each report of a damaged journal, until somebody removes it. */
+async function damageNotices(directory: NodeDirectory): Promise<string[]> {
+  const names = (await listOrNothing(directory.path)) ?? [];
+  return names
+    .filter((name) => /^journal\.damaged-.*\.txt$/.test(name))
+    .sort()
+    .map((name) => `a damaged journal was set aside; what could not be read of it: ${directory.file(name)}`);
 }
 
 /** Says which introducers and servers do not answer, for whoever started the node. */

@@ -3,7 +3,7 @@ import { serializeCap } from '../caps/cap.js';
 import { childSlotsOf } from '../caps/child-caps.js';
 import { compareNames } from '../dirnode/packing.js';
 import { encodeUtf8 } from '../encoding/bytes.js';
-import { TahoeError } from '../errors/tahoe-error.js';
+import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import type { Grid } from '../grid/grid.js';
 import type { SlotContext } from '../mutable/slot-context.js';
 import { quorumsOf } from '../mutable/slot-map.js';
@@ -14,6 +14,7 @@ import { nodeNameOf } from './conflict-name.js';
 import { ContentReader } from './content-reader.js';
 import { defaultSettings, type VfsCore, type VfsSettings } from './core.js';
 import { Counters } from './counters.js';
+import { checkKeyIsThere, finishReplacement, replaceDamagedJournal } from './damaged-journal.js';
 import { DeltaMerge } from './delta-merge.js';
 import { DirectoryAdoption } from './directory-adoption.js';
 import { DirectoryMerge } from './directory-merge.js';
@@ -23,6 +24,7 @@ import { EligibleNames } from './eligible-names.js';
 import { OpenFile } from './file-handle.js';
 import type { Directory, Inode } from './inode.js';
 import { loadOrCreateJournalKey } from './journal/key.js';
+import type { Log, LogPosition } from './journal/log.js';
 import { type LogOptions, type OpenedLog, openLog } from './journal/log-engine.js';
 import { SealedStore } from './journal/sealed-store.js';
 import type { KeySource } from './key-pool.js';
@@ -79,22 +81,24 @@ const BLOCK_BYTES = 4096;
 
 /**
  * Opens the journal below `directory` and resumes what was pending. The caller holds the lock of the node's directory.
- * Kinds: `permission` (journal made under another key), `corrupt` (the journal is damaged where it was promised), `no-space`.
+ * A journal that is damaged where it was promised is set aside: see damaged-journal. Kinds: `permission` (the journal's key
+ * is missing or another one), `no-space`.
  */
 export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
   const { platform, grid, slots, encoding, directory } = options;
   const settings: VfsSettings = { ...defaultSettings, ...options.settings };
+  await checkKeyIsThere(platform.files, directory, options.keyPath);
   const masterKey = await loadOrCreateJournalKey(platform.files, options.keyPath, platform.entropy);
   const sealed = { files: platform.files, masterKey, entropy: platform.entropy, log: platform.log };
-  const opened = await (options.openJournal ?? openLog)({
+  await finishReplacement(platform.files, directory);
+  const { opened, effects } = await openJournal(options, {
     ...sealed,
     directory: `${directory}/journal`,
     limitBytes: options.journalBytesMax,
     reserveBytes: options.journalReserveBytes ?? JOURNAL_RESERVE_BYTES,
     ...(options.journalSegmentBytes === undefined ? {} : { segmentBytes: options.journalSegmentBytes }),
   });
-  const tree = new Tree();
-  const effects = new Effects(opened.log, tree, platform.clock);
+  const { tree } = effects;
   const ledger = new Ledger(effects, platform.clock);
   const watchers = new Set<(change: vfs.Change) => void>();
   const remembered = new SealedStore({ ...sealed, directory: `${directory}/remembered` });
@@ -117,13 +121,57 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     },
     counters: new Counters(),
   };
-  const replay = new Replay(effects);
-  for await (const record of opened.replay) replay.apply(record);
-  replay.finish();
-  await opened.log.finishReplay();
   const engine = new VfsEngine(core, options.keys, watchers);
   await engine.resume();
   return engine;
+}
+
+interface ReplayedJournal {
+  readonly opened: OpenedLog;
+  readonly effects: Effects;
+}
+
+/** The journal, replayed; a damaged one is replaced by what can be read of it first. */
+async function openJournal(options: VfsOptions, logOptions: LogOptions): Promise<ReplayedJournal> {
+  try {
+    return await replayJournal(options, logOptions);
+  } catch (error) {
+    // whoever keeps the journal elsewhere knows better what to do about it
+    if (!isTahoeError(error, 'corrupt') || options.openJournal !== undefined) throw error;
+    await replaceDamagedJournal(logOptions, options.directory, options.platform, error.message);
+    return replayJournal(options, logOptions);
+  }
+}
+
+async function replayJournal({ openJournal: open = openLog, platform }: VfsOptions, logOptions: LogOptions) {
+  const opened = await open(logOptions);
+  try {
+    const effects = new Effects(opened.log, new Tree(), platform.clock);
+    const replay = new Replay(effects);
+    let verifiedFrom = Number.POSITIVE_INFINITY;
+    for await (const record of opened.replay) {
+      verifiedFrom = Math.min(verifiedFrom, record.position);
+      replay.apply(record);
+    }
+    replay.finish();
+    await verifyOlderBytes(opened.log, effects.tree, verifiedFrom);
+    await opened.log.finishReplay();
+    return { opened, effects };
+  } catch (error) {
+    await opened.log.close();
+    throw error;
+  }
+}
+
+/** What was read by replay is verified; the checkpoint may refer to bytes in older segments. Kind `corrupt`. */
+async function verifyOlderBytes(log: Log, tree: Tree, verifiedFrom: LogPosition): Promise<void> {
+  const older = new Set<LogPosition>();
+  for (const { content } of tree.dirtyFiles) {
+    for (const view of [content?.overlay, content?.snapshot]) {
+      for (const { position } of view?.extents() ?? []) if (position < verifiedFrom) older.add(position);
+    }
+  }
+  for (const position of [...older].sort((a, b) => a - b)) await log.read(position);
 }
 
 class VfsEngine implements NodeVfs {

@@ -42,6 +42,8 @@ export interface NodeStatus {
   readonly pending: VfsStatus;
   /** Set while something has waited for longer than it should: what, and why. */
   readonly alarm: string | undefined;
+  /** What somebody should look at once: journals that were damaged and set aside. */
+  readonly notices: readonly string[];
   readonly mounts: readonly MountStatus[];
   readonly servers: readonly ServerStatus[];
   readonly introducers: readonly IntroducerState[];

@@ -98,11 +98,24 @@ export class CrashFileStore implements FileStore {
 
   async rename(from: string, to: string): Promise<void> {
     const contents = this.#names.get(from);
-    if (contents === undefined) throw failure('not-found', 'rename', from);
+    if (contents === undefined) return this.#renameDirectory(from, to);
     this.#mutate('rename', from, () =>
       this.#rename(to, (names) => {
         names.delete(from);
         names.set(to, contents);
+      }),
+    );
+  }
+
+  #renameDirectory(from: string, to: string): void {
+    const isBelow = (path: string) => path.startsWith(`${from}/`);
+    if (!this.paths().some(isBelow)) throw failure('not-found', 'rename', from);
+    this.#mutate('rename', from, () =>
+      this.#rename(to, (names) => {
+        for (const [path, contents] of [...names].filter(([each]) => isBelow(each))) {
+          names.delete(path);
+          names.set(to + path.slice(from.length), contents);
+        }
       }),
     );
   }

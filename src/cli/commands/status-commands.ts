@@ -75,6 +75,7 @@ function describeStatus(status: NodeStatus): string[] {
     waiting
       ? `on this computer only: ${describePending(pending)}, the oldest for ${Math.round(pending.oldestPendingSeconds)} s`
       : 'everything written is on the grid',
+    ...status.notices.map((notice) => `NOTICE: ${notice}`),
     ...(alarm === undefined ? [] : [`ALARM: ${alarm}`]),
     ...(pending.conflicts === 0 ? [] : [`conflicts: ${pending.conflicts} (see: tahoe conflicts)`]),
     ...pending.problems.map(({ path, state }) => `  ${state.state}: ${path}${reasonOf(state.reason)}`),

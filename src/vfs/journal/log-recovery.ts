@@ -78,7 +78,8 @@ export async function* salvageLog(files: FileStore, directory: string, keys: Jou
   }
 }
 
-async function listSegments(
+/** All segment files, ascending. Kind `permission` if there are some and none opens with this key. */
+export async function listSegments(
   files: FileStore,
   directory: string,
   keys: JournalKeys,
