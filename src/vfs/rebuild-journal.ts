@@ -67,6 +67,7 @@ class Rebuild {
       return;
     }
     const isNew = kind === kinds.inode && !this.#tree.inodes.has(records.decodeJson<records.InodeRecord>(payload).i);
+    if (kind === kinds.names && this.#namesSomethingUnknown(records.decodeJson(payload))) return;
     if (!this.#makesSense(record)) return;
     if (isNew || kind === kinds.content) this.#begun.set(records.decodeJson<{ i: number }>(payload).i, position);
     await this.#keep(kind, payload);
@@ -90,6 +91,18 @@ class Rebuild {
       this.#senseless.push(`kind ${record.kind}: ${describeError(error)}`);
       return false;
     }
+  }
+
+  /** A name must not be given to a file whose content, or a directory whose key, is in an unreadable stretch. */
+  #namesSomethingUnknown({ c }: records.NamesRecord): boolean {
+    const unknown = c.find(({ i }) => {
+      const child = i === null ? undefined : this.#tree.inodes.get(i);
+      const isFile = child?.kind === 'file' && child.content === undefined && child.other === undefined;
+      return isFile || (child?.kind === 'directory' && child.directory === undefined);
+    });
+    if (unknown !== undefined)
+      this.#senseless.push(`the name ${JSON.stringify(unknown.n)}: what it is for is not known`);
+    return unknown !== undefined;
   }
 
   #isDoubtful(inode: number, position: LogPosition): boolean {
