@@ -8,7 +8,7 @@ import { silentLogger } from '../../../src/platform/logger.js';
 import { parseAnnouncement, parseServersYaml, serializeServersYaml } from '../../../src/storage-client/server-list.js';
 import { type FuzzTarget, textOf, texts } from '../fuzz-target.js';
 import { lines } from '../structure.js';
-import { unlessRefused } from './wire.js';
+import { unlessRefused } from '../target-support.js';
 
 const config = `[node]
 nickname = a node 100%% mine

@@ -1,10 +1,11 @@
 /** What introducers and their clients send each other. */
-import { PassThrough } from 'node:stream';
+import { Duplex, PassThrough } from 'node:stream';
 import type { ServerId } from '../../../src/encoding/brands.js';
 import { concatBytes, fromHex } from '../../../src/encoding/bytes.js';
 import { BananaDecoder, type BananaSequence } from '../../../src/foolscap/banana-tree.js';
 import { parseFurl, parseTcpHint, serializeFurl } from '../../../src/foolscap/furl.js';
 import { readDecision, readHello } from '../../../src/foolscap/negotiation.js';
+import { PbConnection } from '../../../src/foolscap/pb-connection.js';
 import {
   decodeAnswer,
   decodeArguments,
@@ -20,22 +21,30 @@ import {
   verifyAnnouncement,
 } from '../../../src/introducer/announcement.js';
 import { readIntroducers } from '../../../src/introducer/introducer-list.js';
-import { argument, CLIENT_LIMITS, dictEntry, textOf as textOfPb } from '../../../src/introducer/introducer-protocol.js';
+import {
+  argument,
+  CLIENT_LIMITS,
+  dictEntry,
+  INTRODUCER_LIMITS,
+  textOf as textOfPb,
+} from '../../../src/introducer/introducer-protocol.js';
+import { IntroducerService } from '../../../src/introducer/introducer-service.js';
+import { silentLogger } from '../../../src/platform/logger.js';
 import { readVectorJson } from '../../support/golden-vectors.js';
 import { bananaTokens } from '../banana-structure.js';
 import { type FuzzTarget, latin1Of, textOf, texts } from '../fuzz-target.js';
 import { lines } from '../structure.js';
-import { unlessRefused } from './wire.js';
+import { standingClock, unlessRefused } from '../target-support.js';
 
 interface CapturedMessage {
-  readonly direction: string;
+  readonly direction: 'to-introducer' | 'to-client';
   readonly hex: string;
 }
 
-const captured = () =>
-  readVectorJson<readonly CapturedMessage[]>('foolscap/captured-exchange.json').map(({ hex }) =>
-    fromHex(hex.replaceAll(' ', '')),
-  );
+const captured = (wanted?: CapturedMessage['direction']) =>
+  readVectorJson<readonly CapturedMessage[]>('foolscap/captured-exchange.json')
+    .filter(({ direction }) => wanted === undefined || direction === wanted)
+    .map(({ hex }) => fromHex(hex.replaceAll(' ', '')));
 
 const peerTubId = 'a'.repeat(32);
 
@@ -122,6 +131,31 @@ async function negotiate(input: Uint8Array): Promise<void> {
   else await readDecision(stream, signal);
 }
 
+/** An introducer of ours at the other end of a connection that sends the input: it answers, or ends the connection. */
+async function talkToIntroducer(input: Uint8Array): Promise<void> {
+  const service = new IntroducerService({ version: 'fuzz', clock: standingClock, log: silentLogger });
+  const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  const connection = new PbConnection({
+    stream,
+    peerTubId,
+    peerAddress: 'fuzz',
+    limits: INTRODUCER_LIMITS,
+    lookUp: () => service,
+    furlOf: () => undefined,
+    keepaliveMs: 1000,
+    clock: standingClock,
+    log: silentLogger,
+  });
+  const cut = input.length === 0 ? 0 : input[0]! % input.length;
+  stream.push(input.subarray(0, cut));
+  stream.push(input.subarray(cut));
+  await new Promise((resolve) => setImmediate(resolve));
+  connection.close('the end');
+  service.subscribers();
+  service.servers();
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
 export const foolscapTargets: readonly FuzzTarget[] = [
   {
     name: 'banana-stream',
@@ -144,6 +178,22 @@ export const foolscapTargets: readonly FuzzTarget[] = [
     ],
     refusals: ['protocol'],
     parse: parseStream,
+  },
+  {
+    name: 'introducer-connection',
+    corpus: () => [concatBytes(captured('to-introducer')), ...captured('to-introducer')],
+    structure: bananaTokens,
+    words: [
+      'publish_v2',
+      'subscribe_v2',
+      'getReferenceByName',
+      'decref',
+      'my-reference',
+      'your-reference',
+      'arguments',
+    ],
+    refusals: [],
+    parse: talkToIntroducer,
   },
   {
     name: 'furl',

@@ -17,7 +17,7 @@ import { contentHeaders } from '../../../src/web/content-type.js';
 import { booleanArgument, formatArgument, readRequest, replaceArgument } from '../../../src/web/web-request.js';
 import { type FuzzTarget, latin1Of, textOf, texts } from '../fuzz-target.js';
 import { lines } from '../structure.js';
-import { unlessRefused } from './wire.js';
+import { unlessRefused } from '../target-support.js';
 
 const data = new Uint8Array(100).fill(5);
 

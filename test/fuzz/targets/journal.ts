@@ -18,7 +18,7 @@ import * as records from '../../../src/vfs/records.js';
 import { CrashFileStore } from '../../support/crash-file-store.js';
 import { testLogOptions } from '../../support/log-owner.js';
 import type { FuzzTarget } from '../fuzz-target.js';
-import { unlessRefused } from './wire.js';
+import { unlessRefused } from '../target-support.js';
 
 const keys = new JournalKeys(new Uint8Array(32).fill(7));
 const header = { number: 5, salt: new Uint8Array(32).fill(1) };

@@ -24,7 +24,7 @@ import type { InodeNumber } from '../../../src/vfs/vfs.js';
 import { fromBase64, readVector, readVectorJson } from '../../support/golden-vectors.js';
 import { type FuzzTarget, textOf, texts } from '../fuzz-target.js';
 import { netstrings } from '../structure.js';
-import { unlessRefused } from './wire.js';
+import { unlessRefused } from '../target-support.js';
 
 const key = 'aaaqeayeaudaocajbifqydiob4';
 const hash = 'aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypq';

@@ -14,7 +14,6 @@ import { mapSlot } from '../../../src/mutable/map-slot.js';
 import { retrieveVersion } from '../../../src/mutable/retrieve.js';
 import type { SlotContext } from '../../../src/mutable/slot-context.js';
 import { slotKeysOf } from '../../../src/mutable/slot-keys.js';
-import type { Clock } from '../../../src/platform/clock.js';
 import type { OpenedFile } from '../../../src/platform/file-store.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { chkGeometry, uploadGeometry } from '../../../src/share-layout/chk-geometry.js';
@@ -48,10 +47,7 @@ import { MemoryStorageServer } from '../../support/memory-storage-server.js';
 import { type MutableVector, openMutableContainer } from '../../support/mutable-vectors.js';
 import type { FuzzTarget } from '../fuzz-target.js';
 import { keyedNetstrings, netstrings } from '../structure.js';
-import { unlessRefused } from './wire.js';
-
-/** Nothing here may wait for the time. */
-const standingClock: Clock = { wallMs: () => 0, monotonicMs: () => 0, setTimer: () => ({ cancel() {} }) };
+import { standingClock, unlessRefused } from '../target-support.js';
 
 const plaintext = Uint8Array.from({ length: 1000 }, (_, index) => (index * 167 + 13) % 251);
 const chkKey = asChkKey(new Uint8Array(16).fill(3));

@@ -1,5 +1,4 @@
 /** What travels between clients and storage servers over HTTPS. */
-import { isTahoeError } from '../../../src/errors/tahoe-error.js';
 import { CborMap, CborSet, decodeCbor, encodeCbor } from '../../../src/storage-protocol/cbor.js';
 import {
   acceptsCbor,
@@ -168,16 +167,3 @@ export const wireTargets: readonly FuzzTarget[] = [
     },
   },
 ];
-
-/** For targets in which being refused is a result and not the end. */
-export function unlessRefused<Value>(
-  parse: () => Value,
-  ...kinds: Parameters<typeof isTahoeError>[1][]
-): Value | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (isTahoeError(error, ...kinds)) return undefined;
-    throw error;
-  }
-}
