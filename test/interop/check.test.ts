@@ -46,7 +46,9 @@ const kinds: readonly [string, string, string, Uint8Array | undefined][] = [
   ['a file of four segments', 'PUT', 'uri', randomBytes(3_500_000)],
   ['an empty mutable file', 'PUT', 'uri?format=sdmf', new Uint8Array()],
   ['a mutable file', 'PUT', 'uri?format=sdmf', randomBytes(100_000)],
+  ['an MDMF file of many segments', 'PUT', 'uri?format=mdmf', randomBytes(300_000)],
   ['a directory', 'POST', 'uri?t=mkdir', undefined],
+  ['an MDMF directory', 'POST', 'uri?t=mkdir&format=mdmf', undefined],
 ];
 
 for (const [name, method, path, content] of kinds) {
@@ -75,8 +77,10 @@ async function makeTree(t: ExecutionContext): Promise<{ readonly cap: string; re
   await ask(ours, 'PUT', `uri/${cap}/${deep}/deeper/large`, randomBytes(1_500_000));
   const mutable = await ask(ours, 'PUT', 'uri?format=sdmf', 'mutable');
   await ask(ours, 'PUT', `uri/${cap}/${deep}/mutable?t=uri`, mutable);
+  await ask(ours, 'POST', `uri/${cap}/${deep}/mdmf?t=mkdir&format=mdmf`);
+  await ask(ours, 'PUT', `uri/${cap}/${deep}/mdmf/file`, randomBytes(10_000));
   t.is(await ask(ours, 'GET', `uri/${cap}/${deep}/mutable`), 'mutable');
-  return { cap, objects: 7 };
+  return { cap, objects: 9 };
 }
 
 test('a deep check by Python finds a whole tree of ours healthy and renews the leases on our servers', async (t) => {
@@ -103,6 +107,7 @@ test('a deep check by Python finds a whole tree of ours healthy and renews the l
 const repairable: readonly [string, string, Uint8Array][] = [
   ['an immutable file', 'uri', randomBytes(2_500_000)],
   ['a mutable file', 'uri?format=sdmf', randomBytes(20_000)],
+  ['an MDMF file', 'uri?format=mdmf', randomBytes(300_000)],
 ];
 
 for (const [name, path, content] of repairable) {

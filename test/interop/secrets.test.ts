@@ -4,9 +4,9 @@
  * be compared: a Python node, and a copy of its directory that we run.
  */
 import { generateKeyPairSync } from 'node:crypto';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { freePorts } from '../../src/node/endpoint.js';
 import { CleanupStack } from '../support/cleanup.js';
 import { pythonCapsContent } from '../support/python-caps.js';
@@ -36,6 +36,8 @@ async function startSides(): Promise<Record<'Python' | 'our', Side>> {
   const { node, sharesDirectory } = grid.servers[0]!;
   const directory = join(await temporaryDirectory(scope), 'server');
   await cp(node.directory, directory, { recursive: true });
+  // Two servers with one identity must not both announce themselves.
+  await rm(join(directory, 'private', 'introducers.yaml'));
   const [port = 0] = await freePorts(1);
   const before = Number(/127\.0\.0\.1:(\d+)/.exec((await node.file('private', 'storage.furl')) ?? '')?.[1]);
   const config = await readFile(join(directory, 'tahoe.cfg'), 'utf8');
@@ -75,80 +77,93 @@ for (const size of [56, 100_000, 131_072, 400_001]) {
   });
 }
 
-test.serial(
-  'a mutable file of the same key lies in the same container on servers of both makes, also after growing and shrinking',
-  async (t) => {
+const FORMATS = ['SDMF', 'MDMF'] as const;
+type Format = (typeof FORMATS)[number];
+
+/** What the server adds to the shares of a file with this key: new, grown, shrunk. */
+async function containersOf(t: ExecutionContext, { shares, python }: Side, format: Format, pem: string) {
+  await removeShares(shares);
+  const local = join(await temporaryDirectory(t), 'content');
+  await writeFile(local, 'mutable content');
+  const cap = (
+    await python.output('put', '--mutable', `--format=${format}`, `--private-key-path=${pem}`, local)
+  ).trim();
+  const versions = [await readShares(shares)];
+  for (const size of [30_000, 10]) {
+    await request(python, 'PUT', `uri/${cap}`, pythonCapsContent(size));
+    versions.push(await readShares(shares));
+  }
+  const counts = versions.map(({ size }) => size);
+  t.deepEqual(counts, [10, 10, 10]);
+  return versions.map((files) => new Map([...files].map(([name, file]) => [name, containerOnly(file)])));
+}
+
+for (const format of FORMATS) {
+  test.serial(`an ${format} file of one key lies in the same containers on servers of both makes`, async (t) => {
     const { Python, our } = await sides;
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    const work = await temporaryDirectory(t);
-    const pem = join(work, 'key.pem');
+    const pem = join(await temporaryDirectory(t), 'key.pem');
     await writeFile(pem, privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    const containers = [];
-    for (const side of [Python, our]) {
-      await removeShares(side.shares);
-      await writeFile(join(work, 'content'), 'mutable content');
-      const put = ['put', '--mutable', '--format=sdmf', `--private-key-path=${pem}`, join(work, 'content')];
-      const cap = (await side.python.output(...put)).trim();
-      const versions = [await readShares(side.shares)];
-      for (const size of [30_000, 10]) {
-        await request(side.python, 'PUT', `uri/${cap}`, pythonCapsContent(size));
-        versions.push(await readShares(side.shares));
-      }
-      t.deepEqual(
-        versions.map(({ size }) => size),
-        [10, 10, 10],
-      );
-      containers.push(versions.map((files) => new Map([...files].map(([name, file]) => [name, containerOnly(file)]))));
-    }
-    t.deepEqual(containers[1], containers[0]);
-  },
-);
+    const expected = await containersOf(t, Python, format, pem);
+    t.deepEqual(await containersOf(t, our, format, pem), expected);
+  });
+}
+
+async function overwrites(t: ExecutionContext, side: Side, writer: WebApi, other: WebApi, format: Format) {
+  await removeShares(side.shares);
+  const cap = await ask(writer, 'PUT', `uri?format=${format}`, 'written first');
+  const before = await readShares(side.shares);
+  t.is(before.size, 10);
+  await setExpiry(side.shares, LONG_AGO);
+  await request(other, 'PUT', `uri/${cap}`, 'then written by the other, and longer');
+  t.is(await ask(writer, 'GET', `uri/${cap}`), 'then written by the other, and longer');
+  const after = await readShares(side.shares);
+  t.deepEqual([...after.keys()], [...before.keys()]);
+  const secretsIn = (file: Uint8Array) => leasesOf(file).map(({ renewSecret }) => renewSecret);
+  for (const [name, file] of after) {
+    t.deepEqual(file.subarray(0, 84), before.get(name)?.subarray(0, 84), 'write enabler');
+    t.deepEqual(secretsIn(file), secretsIn(before.get(name)!));
+    t.true(renewed(file), 'its lease is renewed by the write');
+  }
+}
+
+async function renews(t: ExecutionContext, side: Side, first: Client, second: Client) {
+  const content = pythonCapsContent(200_000);
+  const before = await written(side, side[first], content);
+  t.is(before.size, 10);
+  await setExpiry(side.shares, LONG_AGO);
+  const cap = await ask(side[second], 'PUT', 'uri', content);
+  const uploaded = await readShares(side.shares);
+  await setExpiry(side.shares, LONG_AGO);
+  await side.python.output('check', '--add-lease', cap);
+  for (const files of [uploaded, await readShares(side.shares)]) {
+    t.deepEqual(new Map([...files].map(([name, file]) => [name, timeless(file)])), before, 'only the time has changed');
+    t.true([...files.values()].every(renewed));
+  }
+}
+
+type Client = 'python' | 'ours';
 
 for (const which of ['Python', 'our'] as const) {
   for (const [first, second] of [
     ['python', 'ours'],
     ['ours', 'python'],
   ] as const) {
+    for (const format of FORMATS) {
+      test.serial(
+        `on ${which} server, an ${format} file by ${first} is overwritten by ${second}, with one lease`,
+        async (t) => {
+          const side = (await sides)[which];
+          await overwrites(t, side, side[first], side[second], format);
+        },
+      );
+    }
     test.serial(
-      `on ${which} server, a mutable file by ${first} is overwritten by ${second}, with one lease`,
+      `on ${which} server, ${second} and check --add-lease renew the leases of a file by ${first}`,
       async (t) => {
-        const side = (await sides)[which];
-        await removeShares(side.shares);
-        const cap = await ask(side[first], 'PUT', 'uri?format=sdmf', 'written first');
-        const before = await readShares(side.shares);
-        t.is(before.size, 10);
-        await setExpiry(side.shares, LONG_AGO);
-        await request(side[second], 'PUT', `uri/${cap}`, 'then written by the other, and longer');
-        t.is(text(await request(side[first], 'GET', `uri/${cap}`)), 'then written by the other, and longer');
-        const after = await readShares(side.shares);
-        t.deepEqual([...after.keys()], [...before.keys()]);
-        for (const [name, file] of after) {
-          t.deepEqual(file.subarray(0, 84), before.get(name)?.subarray(0, 84), 'write enabler');
-          t.deepEqual(
-            leasesOf(file).map(({ renewSecret }) => renewSecret),
-            leasesOf(before.get(name)!).map(({ renewSecret }) => renewSecret),
-          );
-          t.true(renewed(file), 'its lease is renewed by the write');
-        }
+        await renews(t, (await sides)[which], first, second);
       },
     );
-
-    test.serial(`on ${which} server, ${second} renews the leases of an immutable file by ${first}`, async (t) => {
-      const side = (await sides)[which];
-      await removeShares(side.shares);
-      const content = pythonCapsContent(200_000);
-      const cap = await ask(side[first], 'PUT', 'uri', content);
-      const before = await written(side, side[first], content);
-      await setExpiry(side.shares, LONG_AGO);
-      if (second === 'python') await side.python.output('check', '--add-lease', cap);
-      else await ask(side.ours, 'PUT', 'uri', content);
-      const after = await readShares(side.shares);
-      for (const [name, file] of after) {
-        t.deepEqual(timeless(file), before.get(name), 'nothing but the time has changed');
-        t.true(renewed(file));
-      }
-      t.is(after.size, 10);
-    });
   }
 }
 
@@ -176,8 +191,4 @@ function renewed(file: Uint8Array): boolean {
   const leases = leasesOf(file);
   const expected = Date.now() / 1000 + LEASE_SECONDS;
   return leases.length === 1 && leases.every(({ expirationSeconds }) => Math.abs(expirationSeconds - expected) < 300);
-}
-
-function text(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
 }
