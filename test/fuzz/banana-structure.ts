@@ -97,9 +97,9 @@ function tokensOf(bytes: Uint8Array): Token[] {
   return tokens;
 }
 
-/** Sequences numbered from 0 in the order of their beginnings. */
+/** Sequences numbered in the order of their beginnings, the first one as it was. */
 function numbered(tokens: readonly Token[]): Token[] {
-  let count = 0n;
+  let count = tokens.find(({ type }) => type === OPEN)?.value ?? 0n;
   const stack: bigint[] = [];
   return tokens.map((token) => {
     if (token.type === OPEN) {
