@@ -46,9 +46,9 @@ export interface PbConnectionOptions {
 }
 
 const CALL_TIMEOUT_MS = 120_000;
-/** Of ours that the peer does not take. Above the first nothing more is read from it, above the second it is given up. */
-const PAUSE_BACKLOG_BYTES = 1024 * 1024;
-const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
+/** Of ours that the peer has not taken. Above the first nothing more is read from it, above the second it is given up. */
+const PAUSE_BACKLOG_BYTES = 256 * 1024;
+const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
 const MAX_RUNNING_CALLS = 64;
 /** The connection itself as the callee. */
 const BROKER_CLID = 0;
@@ -77,7 +77,13 @@ export class PbConnection {
     const { stream, peerTubId, peerAddress, clock } = options;
     this.#options = options;
     setMaxListeners(0, this.#ended.signal);
-    this.peer = { tubId: peerTubId, address: peerAddress, ended: this.#ended.signal };
+    this.peer = {
+      tubId: peerTubId,
+      address: peerAddress,
+      ended: this.#ended.signal,
+      isTaking: () => stream.writableLength <= PAUSE_BACKLOG_BYTES,
+      onTaking: (listener) => stream.on('drain', listener),
+    };
     this.#references = new ConnectionReferences({
       peerTubId,
       furlOf: options.furlOf,
@@ -239,7 +245,7 @@ export class PbConnection {
   /** Whoever floods us without taking our answers, or with calls that take time, is read more slowly. */
   #adjustFlow(): void {
     const { stream } = this.#options;
-    const isFlooded = stream.writableLength > PAUSE_BACKLOG_BYTES || this.#runningCalls > MAX_RUNNING_CALLS;
+    const isFlooded = !this.peer.isTaking() || this.#runningCalls > MAX_RUNNING_CALLS;
     if (isFlooded) stream.pause();
     else if (stream.isPaused()) stream.resume();
   }

@@ -49,6 +49,10 @@ export interface PbPeer {
   readonly address: string;
   /** Aborted when the connection has ended. */
   readonly ended: AbortSignal;
+  /** Whether it takes what it is sent: while not, nothing that can wait should be sent to it. */
+  isTaking(): boolean;
+  /** Calls `listener` whenever it takes again, after it did not. */
+  onTaking(listener: () => void): void;
 }
 
 /** What a connection knows of objects: how they are numbered. Each throws kind `protocol` for what cannot be. */

@@ -3,21 +3,27 @@ import { stringify } from 'yaml';
 import type { ServerId } from '../encoding/brands.js';
 import { parseYaml } from '../encoding/yaml-text.js';
 import { describeError, TahoeError } from '../errors/tahoe-error.js';
+import { type Clock, pause } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
 import type { TextFiles } from '../platform/text-files.js';
 import { announcementOf } from './announcement.js';
 import type { Announcement } from './introducer.js';
 
+const PAUSE_MS = 1_000;
+
 export class AnnouncementCache {
   readonly #files: TextFiles;
   readonly #name: string;
+  readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #flushing = new AbortController();
   #wanted: (() => Iterable<Announcement>) | undefined;
   #writing: Promise<void> | undefined;
 
   /** `files`: the node directory. */
-  constructor(files: TextFiles, petname: string, log: Logger) {
+  constructor(files: TextFiles, petname: string, { clock, log }: { readonly clock: Clock; readonly log: Logger }) {
     this.#files = files;
+    this.#clock = clock;
     this.#name = `private/introducer_${petname}_cache.yaml`;
     this.#log = log;
   }
@@ -43,8 +49,9 @@ export class AnnouncementCache {
     });
   }
 
-  /** Resolves when everything is written. */
+  /** Resolves when everything is written. For the end. */
   async flush(): Promise<void> {
+    this.#flushing.abort();
     await this.#writing;
   }
 
@@ -70,6 +77,8 @@ export class AnnouncementCache {
       } catch (error) {
         this.#log.warn('announcements could not be kept', { file: this.#name, error: describeError(error) });
       }
+      // However fast somebody announces, the disk has its rest.
+      await pause(this.#clock, PAUSE_MS, this.#flushing.signal);
     }
   }
 }

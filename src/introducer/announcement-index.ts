@@ -11,17 +11,21 @@ export interface IndexLimits {
   readonly maxTotalBytes: number;
 }
 
-interface Entry<Kept> {
+export interface IndexEntry<Kept> {
   readonly announcement: Announcement;
   readonly kept: Kept;
   readonly sizeBytes: number;
+  /** Counts the changes of the index: greater than that of all that came before. */
+  readonly revision: number;
 }
 
 /** `Kept` is what the owner keeps beside each. */
 export class AnnouncementIndex<Kept> {
   readonly #limits: IndexLimits;
-  readonly #entries = new Map<string, Entry<Kept>>();
+  readonly #entries = new Map<string, IndexEntry<Kept>>();
   #totalBytes = 0;
+  #revision = 0;
+  #latest: IndexEntry<Kept> | undefined;
 
   constructor(limits: IndexLimits) {
     this.#limits = limits;
@@ -29,6 +33,11 @@ export class AnnouncementIndex<Kept> {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Of the latest change, 0 before the first. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** `sizeBytes` is that of its message. */
@@ -44,12 +53,23 @@ export class AnnouncementIndex<Kept> {
     const isOneTooMany = old === undefined && this.#entries.size >= this.#limits.maxAnnouncements;
     if (isOneTooMany || totalBytes > this.#limits.maxTotalBytes) return 'full';
     this.#totalBytes = totalBytes;
-    this.#entries.set(index, { announcement, kept, sizeBytes });
+    this.#revision += 1;
+    // Last in the map, so that it is in the order of revisions.
+    this.#entries.delete(index);
+    this.#latest = { announcement, kept, sizeBytes, revision: this.#revision };
+    this.#entries.set(index, this.#latest);
     return old === undefined ? 'new' : 'update';
   }
 
-  /** In the order in which their servers first came. */
-  *entries(serviceName?: string): Generator<{ readonly announcement: Announcement; readonly kept: Kept }> {
+  /** Those with a greater revision, in the order of revisions. */
+  entriesAfter(revision: number): IndexEntry<Kept>[] {
+    // Mostly it is only the last one that somebody does not know yet.
+    if (this.#latest?.revision === revision + 1) return [this.#latest];
+    return [...this.#entries.values()].filter((entry) => entry.revision > revision);
+  }
+
+  /** In the order of their revisions. */
+  *entries(serviceName?: string): Generator<IndexEntry<Kept>> {
     for (const entry of this.#entries.values()) {
       if (serviceName === undefined || entry.announcement.serviceName === serviceName) yield entry;
     }

@@ -2,7 +2,7 @@
 import { asTahoeError, describeError, TahoeError } from '../errors/tahoe-error.js';
 import type { PbArguments, PbValue, Referenceable, RemoteReference } from '../foolscap/pb-value.js';
 import type { RemoteObject, Tub } from '../foolscap/tub.js';
-import { sleep } from '../platform/clock.js';
+import { pause } from '../platform/clock.js';
 import type { Platform } from '../platform/platform.js';
 import { TextFiles } from '../platform/text-files.js';
 import {
@@ -79,7 +79,7 @@ class IntroducerClient implements GridIntroducer {
   constructor(options: IntroducerClientOptions) {
     const { nodeDirectory, platform, address } = options;
     this.#options = options;
-    this.#cache = new AnnouncementCache(new TextFiles(platform.files, nodeDirectory), address.petname, platform.log);
+    this.#cache = new AnnouncementCache(new TextFiles(platform.files, nodeDirectory), address.petname, platform);
     this.#subscriber = {
       type: 'local',
       interfaceName: SUBSCRIBER_INTERFACE,
@@ -117,12 +117,8 @@ class IntroducerClient implements GridIntroducer {
     this.#closed.signal.addEventListener('abort', () => patience.cancel());
   }
 
-  async firstAttempt(limitMs: number): Promise<void> {
-    const { signal } = this.#firstAttempt;
-    // Its rejection is the good news: the wait was cut short.
-    await sleep(this.#options.platform.clock, limitMs, signal).catch((reason: unknown) => {
-      if (reason !== signal.reason) throw reason;
-    });
+  firstAttempt(limitMs: number): Promise<void> {
+    return pause(this.#options.platform.clock, limitMs, this.#firstAttempt.signal);
   }
 
   status(): IntroducerStatus {
@@ -141,14 +137,10 @@ class IntroducerClient implements GridIntroducer {
     const { clock, entropy } = this.#options.platform;
     let delayMs = FIRST_RETRY_MS;
     while (!this.#closed.signal.aborted) {
-      try {
-        const wasConnected = await this.#connectOnce();
-        if (wasConnected) delayMs = FIRST_RETRY_MS;
-        // From about half to one and a half of it, so that clients do not come back in step.
-        await sleep(clock, delayMs * (0.5 + entropy.fraction()), this.#closed.signal);
-      } catch (error) {
-        if (error !== this.#closed.signal.reason) throw error;
-      }
+      const wasConnected = await this.#connectOnce();
+      if (wasConnected) delayMs = FIRST_RETRY_MS;
+      // From about half to one and a half of it, so that clients do not come back in step.
+      await pause(clock, delayMs * (0.5 + entropy.fraction()), this.#closed.signal);
       delayMs = Math.min(delayMs * Math.E, LONGEST_RETRY_MS);
     }
   }
@@ -198,7 +190,7 @@ class IntroducerClient implements GridIntroducer {
         ...[...this.#outbound.values()].map((signed) => this.#publishTo(reference, signed)),
         ...[...this.#listeners.keys()].map((serviceName) => this.#subscribeTo(reference, serviceName)),
       ]);
-      // An introducer sends what it has before it answers.
+      // An introducer sends what it has before it answers, or at least begins to.
       this.#firstAttempt.abort();
       await endOf(connection.peer.ended);
       this.#change({ state: 'failed', reason: describeError(connection.peer.ended.reason), address: undefined });

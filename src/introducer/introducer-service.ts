@@ -4,7 +4,7 @@ import type { PbArguments, PbPeer, PbValue, Referenceable, RemoteReference } fro
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
 import { announcementFromPb, announcementToPb, type SignedAnnouncement, verifyAnnouncement } from './announcement.js';
-import { AnnouncementIndex } from './announcement-index.js';
+import { AnnouncementIndex, type IndexEntry } from './announcement-index.js';
 import {
   argument,
   bytesDict,
@@ -45,6 +45,14 @@ export interface Subscriber {
   readonly subscribedMs: number;
 }
 
+interface Subscription {
+  readonly subscriber: RemoteReference;
+  readonly peer: PbPeer;
+  readonly shown: Subscriber;
+  /** Revision of the index up to which it was told everything. */
+  told: number;
+}
+
 const MAX_SUBSCRIPTIONS_OF_A_CONNECTION = 20;
 const MAX_SERVICE_NAME_CHARACTERS = 100;
 /** Of one `announce_v2`. */
@@ -62,8 +70,7 @@ export class IntroducerService implements Referenceable {
   readonly interfaceName = INTRODUCER_INTERFACE;
   readonly #options: IntroducerServiceOptions;
   readonly #index = new AnnouncementIndex<Kept>(INDEX_LIMITS);
-  readonly #subscribers = new Map<RemoteReference, Map<string, Subscriber>>();
-  readonly #subscriptionsOf = new WeakMap<AbortSignal, number>();
+  readonly #subscriptions = new Map<AbortSignal, Subscription[]>();
 
   constructor(options: IntroducerServiceOptions) {
     this.#options = options;
@@ -98,7 +105,7 @@ export class IntroducerService implements Referenceable {
   }
 
   subscribers(): Subscriber[] {
-    return [...this.#subscribers.values()].flatMap((services) => [...services.values()]);
+    return [...this.#subscriptions.values()].flat().map((subscription) => subscription.shown);
   }
 
   #publish(signed: SignedAnnouncement): void {
@@ -110,9 +117,7 @@ export class IntroducerService implements Referenceable {
     this.#options.log.info('announcement', { server: serverId, service: serviceName, verdict });
     if (verdict === 'full') throw refused('this introducer keeps no more announcements');
     if (verdict === 'new' || verdict === 'update') {
-      for (const [subscriber, services] of this.#subscribers) {
-        if (services.has(serviceName)) announce(subscriber, [signed]);
-      }
+      for (const subscriptions of this.#subscriptions.values()) for (const one of subscriptions) this.#tell(one);
     }
   }
 
@@ -126,52 +131,71 @@ export class IntroducerService implements Referenceable {
     if (serviceName === undefined || serviceName.length > MAX_SERVICE_NAME_CHARACTERS) {
       throw refused('subscribe_v2 needs the name of a service');
     }
-    const services = this.#subscribers.get(subscriber) ?? new Map<string, Subscriber>();
-    if (services.has(serviceName)) return;
-    this.#countSubscription(caller);
-    services.set(serviceName, {
-      serviceName,
-      nickname: shown(textOf(dictEntry(info, 'nickname'))),
-      version: shown(textOf(dictEntry(info, 'my-version'))),
-      tubId: caller.tubId,
-      address: caller.address,
-      subscribedMs: this.#options.clock.wallMs(),
-    });
-    if (!this.#subscribers.has(subscriber)) {
-      this.#subscribers.set(subscriber, services);
-      caller.ended.addEventListener('abort', () => this.#subscribers.delete(subscriber), { once: true });
-    }
+    const ofCaller = this.#subscriptionsOf(caller);
+    if (ofCaller.some((one) => one.subscriber === subscriber && one.shown.serviceName === serviceName)) return;
+    if (ofCaller.length >= MAX_SUBSCRIPTIONS_OF_A_CONNECTION) throw refused('too many subscriptions');
+    const subscription = {
+      subscriber,
+      peer: caller,
+      shown: {
+        serviceName,
+        nickname: shown(textOf(dictEntry(info, 'nickname'))),
+        version: shown(textOf(dictEntry(info, 'my-version'))),
+        tubId: caller.tubId,
+        address: caller.address,
+        subscribedMs: this.#options.clock.wallMs(),
+      },
+      told: 0,
+    };
+    ofCaller.push(subscription);
     this.#options.log.info('subscription', { service: serviceName, peer: caller.address });
-    for (const part of inParts(this.#index.entries(serviceName))) announce(subscriber, part);
+    this.#tell(subscription);
   }
 
-  #countSubscription({ ended }: PbPeer): void {
-    const count = (this.#subscriptionsOf.get(ended) ?? 0) + 1;
-    if (count > MAX_SUBSCRIPTIONS_OF_A_CONNECTION) throw refused('too many subscriptions');
-    this.#subscriptionsOf.set(ended, count);
+  #subscriptionsOf(peer: PbPeer): Subscription[] {
+    const present = this.#subscriptions.get(peer.ended);
+    if (present !== undefined) return present;
+    const subscriptions: Subscription[] = [];
+    if (peer.ended.aborted) return subscriptions;
+    this.#subscriptions.set(peer.ended, subscriptions);
+    peer.ended.addEventListener('abort', () => this.#subscriptions.delete(peer.ended), { once: true });
+    peer.onTaking(() => {
+      for (const subscription of subscriptions) this.#tell(subscription);
+    });
+    return subscriptions;
+  }
+
+  /**
+   * What it does not know yet, as far as it takes it: the rest waits in the index, where the latest announcement of a
+   * server takes the place of older ones, and not in memory of each subscriber's own.
+   */
+  #tell(subscription: Subscription): void {
+    const { peer } = subscription;
+    const { serviceName } = subscription.shown;
+    if (subscription.told === this.#index.revision || !peer.isTaking()) return;
+    let part: IndexEntry<Kept>[] = [];
+    let sizeBytes = 0;
+    for (const entry of this.#index.entriesAfter(subscription.told)) {
+      if (!peer.isTaking() || peer.ended.aborted) return;
+      if (entry.announcement.serviceName !== serviceName) continue;
+      if (part.length > 0 && sizeBytes + entry.sizeBytes > MAX_ANNOUNCED_BYTES) {
+        announce(subscription, part);
+        part = [];
+        sizeBytes = 0;
+      }
+      part.push(entry);
+      sizeBytes += entry.sizeBytes;
+    }
+    if (part.length > 0) announce(subscription, part);
+    subscription.told = this.#index.revision;
   }
 }
 
 /** Without waiting for an answer, as nothing depends on it. */
-function announce(subscriber: RemoteReference, announcements: readonly SignedAnnouncement[]): void {
-  subscriber.send('announce_v2', { positional: [{ type: 'set', items: announcements.map(announcementToPb) }] });
-}
-
-/** As many in a message as its size allows. */
-function* inParts(entries: Iterable<{ readonly kept: Kept }>): Generator<SignedAnnouncement[]> {
-  let part: SignedAnnouncement[] = [];
-  let sizeBytes = 0;
-  for (const { kept } of entries) {
-    const { signed } = kept;
-    if (part.length > 0 && sizeBytes + signed.message.length > MAX_ANNOUNCED_BYTES) {
-      yield part;
-      part = [];
-      sizeBytes = 0;
-    }
-    part.push(signed);
-    sizeBytes += signed.message.length;
-  }
-  if (part.length > 0) yield part;
+function announce(subscription: Subscription, part: readonly IndexEntry<Kept>[]): void {
+  const items = part.map(({ kept }) => announcementToPb(kept.signed));
+  subscription.subscriber.send('announce_v2', { positional: [{ type: 'set', items }] });
+  subscription.told = part.at(-1)?.revision ?? subscription.told;
 }
 
 function isRemote(value: PbValue | undefined): value is RemoteReference {

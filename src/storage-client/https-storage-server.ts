@@ -52,6 +52,8 @@ export interface HttpsStorageServerOptions {
   readonly permutationSeed: Uint8Array;
   readonly tubId: TubId;
   readonly nurl: Nurl;
+  /** Further addresses of the same server, of which perhaps not all can be reached from here. */
+  readonly otherNurls?: readonly Nurl[];
   readonly clock: Clock;
   /** At most this many connections. Default 2. */
   readonly connections?: number;
@@ -63,7 +65,10 @@ export class HttpsStorageServer implements StorageServer {
   readonly nickname: string;
   readonly permutationSeed: Uint8Array;
   readonly tubId: TubId;
-  readonly #connection: HttpConnection;
+  /** One for each address. */
+  readonly #connections: readonly HttpConnection[];
+  /** The one whose address answered, until it does not answer any more. */
+  #current: HttpConnection | undefined;
   #requests = 0;
 
   /** Kind `unsupported` for a server that is reachable through Tor only. */
@@ -72,8 +77,10 @@ export class HttpsStorageServer implements StorageServer {
     this.nickname = options.nickname;
     this.permutationSeed = options.permutationSeed;
     this.tubId = options.tubId;
-    const { nurl, clock, connections = 2 } = options;
-    this.#connection = new HttpConnection({ nurl, clock, connections });
+    const { nurl, otherNurls = [], clock, connections = 2 } = options;
+    this.#connections = [nurl, ...otherNurls].map(
+      (address) => new HttpConnection({ nurl: address, clock, connections }),
+    );
   }
 
   /** Sent so far, without those for its version. */
@@ -81,15 +88,41 @@ export class HttpsStorageServer implements StorageServer {
     return this.#requests;
   }
 
-  close(): Promise<void> {
-    return this.#connection.close();
+  async close(): Promise<void> {
+    await Promise.all(this.#connections.map((connection) => connection.close()));
   }
 
+  /** Also finds out which of its addresses answers: with several, whoever asks now and then keeps the server reachable. */
   async version(options?: CallOptions): Promise<ServerVersion> {
+    const current = this.#current;
+    if (current !== undefined) {
+      try {
+        return await this.#versionAt(current, options);
+      } catch (error) {
+        this.#current = undefined;
+        if (this.#connections.length === 1 || options?.signal?.aborted) throw error;
+      }
+    }
+    try {
+      return await Promise.any(this.#connections.map((connection) => this.#versionAt(connection, options)));
+    } catch (error) {
+      throw error instanceof AggregateError ? error.errors[0] : error;
+    }
+  }
+
+  async #versionAt(connection: HttpConnection, options: CallOptions | undefined): Promise<ServerVersion> {
     const op = VERSION_OP;
     const limited = { timeoutMs: VERSION_LIMIT_MS, ...options };
-    const response = await this.#call({ op, method: 'GET', path: 'version', isIdempotent: true, options: limited });
-    return decodeVersion(this.#cbor(response, op));
+    const response = await connection.call({
+      op,
+      method: 'GET',
+      path: 'version',
+      isIdempotent: true,
+      options: limited,
+    });
+    const version = decodeVersion(this.#cbor(response, op));
+    this.#current ??= connection;
+    return version;
   }
 
   async allocateShares(request: AllocateRequest, options?: CallOptions): Promise<Allocation> {
@@ -227,8 +260,8 @@ export class HttpsStorageServer implements StorageServer {
   }
 
   #call(call: Parameters<HttpConnection['call']>[0]): Promise<HttpResponse> {
-    if (call.op !== VERSION_OP) this.#requests++;
-    return this.#connection.call(call);
+    this.#requests++;
+    return (this.#current ?? this.#connections[0]!).call(call);
   }
 
   #cbor(response: HttpResponse, op: string, ...statuses: number[]): Uint8Array {

@@ -20,6 +20,9 @@ export interface ServerAnnouncement {
   readonly nurls: readonly Nurl[];
 }
 
+/** Each is tried: more of them would be an attack on others. */
+const MAX_ADDRESSES = 10;
+
 const SERVER_KEY = /^v0-([a-z2-7]{52})$/;
 const FURL_TUB_ID = /^pb:\/\/(\w+)@/;
 
@@ -74,9 +77,9 @@ export function serializeServersYaml(announcements: readonly ServerAnnouncement[
   return stringify({ storage: Object.fromEntries(entries) }, { lineWidth: 0 });
 }
 
-/** A client for the announced server, at its first address without Tor. Kind `unsupported` if it has none. */
+/** A client for the announced server, at its addresses without Tor. Kind `unsupported` if it has none. */
 export function connectServer(announcement: ServerAnnouncement, clock: Clock): HttpsStorageServer {
-  const nurl = announcement.nurls.find(({ scheme }) => scheme === 'pb');
+  const [nurl, ...otherNurls] = announcement.nurls.filter(({ scheme }) => scheme === 'pb').slice(0, MAX_ADDRESSES);
   if (nurl === undefined) {
     throw new TahoeError('the server is reachable through Tor only', {
       kind: 'unsupported',
@@ -85,7 +88,7 @@ export function connectServer(announcement: ServerAnnouncement, clock: Clock): H
     });
   }
   const { id, nickname, permutationSeed, tubId } = announcement;
-  return new HttpsStorageServer({ id, nickname, permutationSeed, tubId, nurl, clock });
+  return new HttpsStorageServer({ id, nickname, permutationSeed, tubId, nurl, otherNurls, clock });
 }
 
 /** Storage-http spec 5.2. */

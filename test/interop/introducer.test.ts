@@ -11,6 +11,7 @@ import { type OurClient, startOurClient } from './support/our-client.js';
 import { startOurIntroducer } from './support/our-introducer.js';
 import { startOurServers } from './support/our-servers.js';
 import {
+  runPythonIntroducer,
   startPythonClient,
   startPythonIntroducer,
   startPythonServer,
@@ -20,6 +21,7 @@ import { ask, request, type WebApi } from './support/web-api.js';
 
 /** A share on each of four servers, any two of which rebuild the file. */
 const encoding = { needed: 2, happy: 4, total: 4 };
+const single = { needed: 1, happy: 1, total: 1 };
 
 async function statusOf(client: OurClient): Promise<NodeStatus> {
   return JSON.parse(await client.output('status', '--json')) as NodeStatus;
@@ -98,4 +100,26 @@ test('our introducer serves Python servers, a Python client and ours, also after
   await until(async () => (await connectedServers(second)).length === 5);
   t.true((await connectedServers(second)).includes(pythonServer?.serverId ?? ''));
   await exchange(t, [second, python]);
+});
+
+test('the directory of an introducer runs with either program and keeps its FURL', async (t) => {
+  t.timeout(120_000);
+  const python = await startPythonIntroducer(t);
+  await python.node.stop();
+  const running = await runTahoe(t, python.node.directory);
+  const [server] = await startOurServers(t, 1, python.furl);
+  const client = await startPythonClient(t, { introducer: python.furl, servers: 1, encoding: single });
+  t.is((await client.servers())[0]?.nodeid, server?.serverId);
+  t.is((await readFile(join(python.node.directory, 'private/introducer.furl'), 'utf8')).trim(), python.furl);
+  await running.stop();
+
+  const ours = await startOurIntroducer(t);
+  await ours.running.stop();
+  const { node, furl } = await runPythonIntroducer(t, ours.directory);
+  t.is(furl, ours.furl);
+  const [another] = await startPythonServers(t, 1, furl);
+  const ourClient = await startOurClient(t, { introducer: furl, encoding: single });
+  await until(async () => (await connectedServers(ourClient)).includes(another?.serverId ?? ''));
+  await exchange(t, [ourClient]);
+  await node.stop();
 });

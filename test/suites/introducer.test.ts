@@ -111,7 +111,7 @@ test('a client connects again when the introducer comes back, publishes anew, an
   await server.introducer.publish('storage', {}, seedOf(1));
   t.is(server.introducer.status().state, 'connecting');
   server.introducer.start();
-  await until(() => server.introducer.status().state === 'connected');
+  await until(() => server.introducer.status().state === 'connected' && server.heard.length === 1);
   t.regex(server.introducer.status().address ?? '', /^127\.0\.0\.1:\d+$/);
   await first.stop();
   await until(() => server.introducer.status().state === 'failed');

@@ -59,6 +59,11 @@ export async function startPythonIntroducer(scope: Cleanup): Promise<PythonIntro
   const directory = await workDirectory(scope, 'introducer');
   const [port = 0] = await freePorts(1);
   await createPythonNode(directory, { type: 'introducer', config: { node: nodeSection('introducer', port, '') } });
+  return runPythonIntroducer(scope, directory);
+}
+
+/** Runs the introducer of a directory, whoever made it. */
+export async function runPythonIntroducer(scope: Cleanup, directory: string): Promise<PythonIntroducer> {
   const { node, found } = await PythonNode.start(scope, directory, (started) =>
     started.file('private', 'introducer.furl'),
   );

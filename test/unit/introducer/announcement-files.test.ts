@@ -12,12 +12,13 @@ import { NodeEntropy } from '../../../src/node/node-entropy.js';
 import { NodeFileStore } from '../../../src/node/node-file-store.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { TextFiles } from '../../../src/platform/text-files.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 async function nodeDirectory(t: ExecutionContext) {
   const path = await mkdtemp(join(tmpdir(), 'tahoe-announcements-'));
   t.teardown(() => rm(path, { recursive: true }));
   await mkdir(join(path, 'private'));
-  return { path, files: new TextFiles(new NodeFileStore(), path) };
+  return { path, files: new TextFiles(new NodeFileStore(), path), clock: new ManualClock() };
 }
 
 const announced = (server: string, fields: Record<string, unknown>): Announcement => ({
@@ -27,13 +28,13 @@ const announced = (server: string, fields: Record<string, unknown>): Announcemen
 });
 
 test('what is kept is read back, in the form of the reference, whatever is in it', async (t) => {
-  const { path, files } = await nodeDirectory(t);
+  const { path, files, clock } = await nodeDirectory(t);
   const shared = ['same', 'list'];
   const kept = [
     announced('v0-a', { nickname: 'Ünï: "code" #x', seqnum: 3, 'anonymous-storage-NURLs': ['pb://a@b:1/c#v=1'] }),
     announced('v0-b', { yes: 'yes', null: null, date: '2026-01-01', nested: { shared, again: shared } }),
   ];
-  const cache = new AnnouncementCache(files, 'my grid', silentLogger);
+  const cache = new AnnouncementCache(files, 'my grid', { clock, log: silentLogger });
   cache.keep(() => kept.slice(0, 1));
   cache.keep(() => kept);
   await cache.flush();
@@ -46,8 +47,8 @@ test('what is kept is read back, in the form of the reference, whatever is in it
 });
 
 test('a cache that is damaged gives what can be understood, one that is missing nothing', async (t) => {
-  const { path, files } = await nodeDirectory(t);
-  const cache = new AnnouncementCache(files, 'x', silentLogger);
+  const { path, files, clock } = await nodeDirectory(t);
+  const cache = new AnnouncementCache(files, 'x', { clock, log: silentLogger });
   t.deepEqual(await cache.read(), []);
   for (const text of ['{', 'a: 1', '- &a [1]\n- *a']) {
     await writeFile(join(path, 'private/introducer_x_cache.yaml'), text);

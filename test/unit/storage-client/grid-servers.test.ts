@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import type { ServerId } from '../../../src/encoding/brands.js';
+import type { ServerId, StorageIndex } from '../../../src/encoding/brands.js';
 import type { Announcement } from '../../../src/introducer/introducer.js';
 import { NodeClock } from '../../../src/node/node-clock.js';
 import { NodeEntropy } from '../../../src/node/node-entropy.js';
@@ -44,6 +44,17 @@ test('a server that is announced while the client runs is asked and used, until 
   await servers.firstProbes();
   t.is(servers.usable().length, 1);
   t.not(servers.usable()[0], before);
+});
+
+test('of several addresses the one that answers is used', async (t) => {
+  const { nurl, identity } = await startHttpsServer(t);
+  const servers = newServers(t);
+  servers.announced(announced(identity.serverId, { 'anonymous-storage-NURLs': [NURL, nurl], seqnum: 1 }));
+  await servers.firstProbes();
+  t.like(servers.statuses()[0], { state: 'connected' });
+  const [server] = servers.usable();
+  t.deepEqual(await server?.listShares(new Uint8Array(16) as StorageIndex), new Set<number>());
+  t.regex((await server?.version())?.applicationVersion ?? '', /^tahoe-ts/);
 });
 
 test('the same server from two introducers is one, and an older announcement changes nothing', (t) => {
