@@ -5,11 +5,9 @@
 import { concatBytes } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { sleep } from '../platform/clock.js';
-import type { Checkstring } from '../share-layout/mutable-share.js';
 import { assessSlot, type Base, type OwnAttempt } from './assess-slot.js';
-import { type VersionKey, versionKey } from './lineage.js';
 import { mapSlot } from './map-slot.js';
-import { type Attempt, makeAttempt, type PublishResult, publishAttempt } from './publish.js';
+import { type Attempt, makeAttempt, publishAttempt } from './publish.js';
 import { RegisterHistory } from './register-history.js';
 import { retrieveSigningKeys, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
@@ -43,12 +41,10 @@ export interface ChangeOptions {
   /** Of new files: the file's own encoding is kept. */
   readonly quorums: Quorums;
   readonly sharesHappy: number;
-  /** The version that the change was made to: any other is somebody else's, and stays. Default: whatever stands. */
-  readonly expected?: Checkstring | undefined;
 }
 
 /**
- * Returns the version that was proven. Kinds: `unhappy` (it may or may not stand), `unrecoverable` (no shares, or none
+ * Resolves when the change is proven. Kinds: `unhappy` (it may or may not stand), `unrecoverable` (no shares, or none
  * with the private key), `uncoordinated-write` (another writer; theirs stands), `invalid` (an update behind the end),
  * `too-large` (an update that takes a rewrite of more than fits into memory), `read-only`.
  */
@@ -57,12 +53,12 @@ export function changeSlot(
   keys: SlotKeys,
   change: SlotChange,
   options: ChangeOptions,
-): Promise<Checkstring> {
+): Promise<void> {
   return new SlotWriter(context, keys, change, options).run();
 }
 
 type Round =
-  | { readonly kind: 'proven'; readonly version: Checkstring }
+  | { readonly kind: 'proven' }
   | { readonly kind: 'again'; readonly reason: string }
   /** Somebody may be at work. */
   | { readonly kind: 'unsettled'; readonly reason: string };
@@ -84,13 +80,13 @@ class SlotWriter {
     this.#history = new RegisterHistory(context);
   }
 
-  async run(): Promise<Checkstring> {
+  async run(): Promise<void> {
     const { clock, entropy } = this.#context;
     if (this.#keys.writeKey === undefined) throw failure('read-only', 'the capability does not allow writing');
     const startedMs = clock.monotonicMs();
     for (let round = 1; ; ) {
       const result = await this.#round();
-      if (result.kind === 'proven') return result.version;
+      if (result.kind === 'proven') return;
       if (result.kind === 'unsettled') {
         const { settleMs } = this.#history;
         if (clock.monotonicMs() - startedMs > Math.min(2 * settleMs, unsettledMaxMs)) throw foreign(result.reason);
@@ -122,7 +118,6 @@ class SlotWriter {
   }
 
   async #publish(map: SlotMap, quorums: Quorums, base: Base, isSettled: boolean): Promise<Round> {
-    this.#checkExpected(base.key);
     const { forks, usable } = base;
     if (forks.length > 0) {
       const reason = `${forks.length + 1} versions that do not contain each other`;
@@ -132,13 +127,13 @@ class SlotWriter {
     const attempt = await this.#attempt(map, quorums, base);
     const { version, lineage } = attempt;
     this.#attempts.push({ version, lineage });
-    const result: PublishResult = await publishAttempt(this.#context, this.#keys, attempt, {
+    const result = await publishAttempt(this.#context, this.#keys, attempt, {
       map,
       usable,
       quorums,
       isNew: false,
     });
-    if (result.kind === 'proven') return { kind: 'proven', version };
+    if (result.kind === 'proven') return { kind: 'proven' };
     if (result.kind === 'collision') throw foreign(result.reason);
     return { kind: 'again', reason: result.reason };
   }
@@ -161,13 +156,6 @@ class SlotWriter {
     if (update !== undefined) return update;
     const before = await retrieveVersion(this.#context, this.#keys, source);
     return makeAttempt(this.#context, { ...common, content: splice(before, change), base: lineage });
-  }
-
-  #checkExpected(key: VersionKey): void {
-    const { expected } = this.#options;
-    if (expected === undefined || key === versionKey(expected)) return;
-    if (this.#attempts.some(({ version }) => versionKey(version) === key)) return;
-    throw foreign('it is not the version any more that was changed here');
   }
 
   /** The first servers of the list, or all of them if the shares turn out not to be there. */

@@ -44,7 +44,8 @@ export interface UpdateInput extends Omit<AttemptInput, 'content' | 'base'> {
  * out in another way, or the hashes of one cannot be read. Encodes and signs; sends nothing.
  */
 export async function makeUpdate(context: SlotContext, input: UpdateInput): Promise<Attempt | undefined> {
-  if (input.keys.format !== 'mdmf') return undefined;
+  const isMdmf = input.keys.format === 'mdmf' && input.base.prefix.iv === undefined;
+  if (!isMdmf) return undefined;
   const shares = sharesAtBase(input);
   if (shares === undefined) return undefined;
   const trees = await readBlockTrees(context, input, shares);
@@ -53,21 +54,19 @@ export async function makeUpdate(context: SlotContext, input: UpdateInput): Prom
 }
 
 /** One share of each number, if all shares everywhere are such that the changes may be written into them. */
-function sharesAtBase({ map, usable, base, signing, keys }: UpdateInput): SeenShare[] | undefined {
-  const { sharesTotal } = base.prefix;
+function sharesAtBase({ map, usable, base, signing }: UpdateInput): SeenShare[] | undefined {
   const usableServers = new Set(usable);
-  const byNumber: SeenShare[] = [];
+  const byNumber = new Map<number, SeenShare>();
   for (const [server, held] of map.answered) {
     for (const share of held.values()) {
       if (share.version !== base.key || !usableServers.has(server)) return undefined;
-      if (share.head[0] !== 1 || !isLaidOutAsHere(parseMdmfHead(share.head), signing)) return undefined;
-      byNumber[share.shareNumber] = share;
+      if (!isLaidOutAsHere(parseMdmfHead(share.head), signing)) return undefined;
+      byNumber.set(share.shareNumber, share);
     }
   }
-  const complete = Array.from({ length: sharesTotal }, (_, number) => byNumber[number]);
-  return keys.writeKey !== undefined && complete.every((share) => share !== undefined)
-    ? (complete as SeenShare[])
-    : undefined;
+  const numbers = Array.from({ length: base.prefix.sharesTotal }, (_, number) => number);
+  const shares = numbers.flatMap((number) => byNumber.get(number) ?? []);
+  return shares.length === numbers.length ? shares : undefined;
 }
 
 /** Offsets are not signed. What the changes leave alone must be what stands in a share written from nothing. */

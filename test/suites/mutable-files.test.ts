@@ -276,3 +276,34 @@ test('servers that show the shares of another file are not believed', async (t) 
   t.true(isTahoeError(await t.throwsAsync(grid.client().readMutable(cap)), 'unrecoverable'));
   t.deepEqual(await grid.client().readMutable(other), pattern(20));
 });
+
+test('servers that show the right header first and another one with the share are not believed', async (t) => {
+  const grid = createMutableGrid(t);
+  const content = pattern(100_000);
+  const cap = await grid.client().createMutable(content, 'sdmf');
+  const lie = (count: number) => {
+    for (const server of grid.servers.slice(0, count)) {
+      const honest = server.readSlotShare.bind(server);
+      server.readSlotShare = async (...args) => {
+        const bytes = await honest(...args);
+        // the IV, which no hash covers
+        if (args[1].offset === 0 && bytes.length > 100) bytes[45]! ^= 1;
+        return bytes;
+      };
+    }
+  };
+  lie(5);
+  t.true(bytesEqual(await grid.client().readMutable(readCap(cap)), content));
+  lie(10);
+  // the first five lie twice now, which is the truth again
+  t.true(bytesEqual(await grid.client().readMutable(readCap(cap)), content));
+  lie(5);
+  t.true(isTahoeError(await t.throwsAsync(grid.client().readMutable(readCap(cap))), 'unrecoverable'));
+});
+
+test('new mutable files have the format that the node was set to', async (t) => {
+  const grid = createMutableGrid(t);
+  t.regex(await grid.client({ mutableFormat: 'mdmf' }).createMutable(pattern(3)), /^URI:MDMF:/);
+  t.regex(await grid.client({ mutableFormat: 'mdmf' }).createMutable(pattern(3), 'sdmf'), /^URI:SSK:/);
+  t.regex(await grid.client().createMutable(pattern(3)), /^URI:SSK:/);
+});

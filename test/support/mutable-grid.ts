@@ -4,7 +4,7 @@ import type { ExecutionContext } from 'ava';
 import { fileCapOf, isMutableFile, parseKnownCap } from '../../src/caps/cap.js';
 import { clientLeaseSecrets } from '../../src/crypto/derivations.js';
 import { toHex } from '../../src/encoding/bytes.js';
-import { GridClient } from '../../src/grid/grid-client.js';
+import { GridClient, type GridClientOptions } from '../../src/grid/grid-client.js';
 import type { SlotContext } from '../../src/mutable/slot-context.js';
 import { slotKeysOf } from '../../src/mutable/slot-keys.js';
 import { NodeEntropy } from '../../src/node/node-entropy.js';
@@ -19,7 +19,7 @@ const madeKeys: readonly { readonly private: string; readonly public: string }[]
 export interface MutableGrid {
   readonly servers: readonly MemoryStorageServer[];
   readonly slots: SlotContext;
-  client(): GridClient;
+  client(options?: Pick<GridClientOptions, 'mutableFormat'>): GridClient;
   /** The shares of a file by number, wherever they are: the bytes that the server keeps. */
   shares(cap: string): Map<number, Uint8Array>;
   /** What goes wrong on every server from now on; nothing goes wrong without an argument. */
@@ -62,8 +62,9 @@ export function createMutableGrid(
   return {
     servers,
     slots,
-    client: () =>
+    client: (options) =>
       new GridClient({
+        ...options,
         uploader,
         downloader,
         slots,
