@@ -29,6 +29,8 @@ const SEGMENT_BYTES = 1 << 18;
 
 export interface VfsGridOptions {
   readonly servers?: number;
+  /** Used instead of servers in memory. */
+  readonly remote?: readonly StorageServer[];
   readonly encoding?: { readonly sharesNeeded: number; readonly sharesHappy: number; readonly sharesTotal: number };
   readonly settings?: Partial<VfsSettings>;
   readonly journalBytesMax?: number;
@@ -64,6 +66,11 @@ export class VfsGrid implements KeySource {
     this.options = options;
     const count = options.servers ?? options.encoding?.sharesTotal ?? 4;
     this.servers = Array.from({ length: count }, (_, index) => new MemoryStorageServer(`s${index}`));
+  }
+
+  /** What the nodes speak to. */
+  get reachable(): readonly StorageServer[] {
+    return this.options.remote ?? this.servers;
   }
 
   get encoding() {
@@ -138,7 +145,7 @@ class Process {
   }
 
   /** The server as this process reaches it: after the kill there is no answer. */
-  reach(server: MemoryStorageServer, node: TestNode): StorageServer {
+  reach(server: StorageServer, node: TestNode): StorageServer {
     return new Proxy(server, {
       get: (target, property) => {
         const value: unknown = Reflect.get(target, property);
@@ -161,7 +168,7 @@ export class TestNode {
   readonly lines: string[] = [];
   disk: CrashFileStore;
   /** Called before each request that it makes; may kill it. */
-  beforeRequest: (method: Method, server: MemoryStorageServer, request: unknown) => void = () => {};
+  beforeRequest: (method: Method, server: StorageServer, request: unknown) => void = () => {};
   readonly #settings: Partial<VfsSettings>;
   #process: Process | undefined;
   #uploader: GridUploader | undefined;
@@ -192,7 +199,7 @@ export class TestNode {
     const { clock } = process;
     const entropy = new NodeEntropy();
     const log = recordingLogger(this.lines);
-    const servers = this.grid.servers.map((server) => process.reach(server, this));
+    const servers = this.grid.reachable.map((server) => process.reach(server, this));
     const clientLeaseSecret = new Uint8Array(32).fill(7);
     const uploader = new GridUploader({
       servers: () => servers,
