@@ -81,8 +81,13 @@ export class DeltaMerge {
     const stands = merged.get(dirty.name);
     const carried = dirty.carried.findLast(({ change }) => change === dirty.change);
     if (carried !== undefined && isSame(carried.entry, stands?.raw)) return { kind: 'write', dirty, entry: stands };
-    if (carried !== undefined && isInHistory(directory, dirty, history)) return { kind: 'superseded', dirty };
     const ours = carried === undefined ? this.#entryOf(directory, dirty) : parseEntry(carried.entry);
+    if (carried !== undefined && isInHistory(directory, dirty, history)) {
+      // a fork that was merged into the base has taken the name from it
+      const isDisplaced = ours !== undefined && isSame(directory.base?.entries.get(dirty.name)?.raw, ours.raw);
+      if (!isDisplaced) return { kind: 'superseded', dirty };
+      return this.#decide('copy', { ...input, dirty, ours, expected: parseEntry(dirty.expected), stands });
+    }
     const isOurs = [dirty.expected, ...dirty.carried.map(({ entry }) => entry)].some((each) =>
       isSame(each, stands?.raw),
     );

@@ -151,7 +151,7 @@ class Process {
         const value: unknown = Reflect.get(target, property);
         if (typeof value !== 'function') return value;
         return async (...args: unknown[]) => {
-          node.beforeRequest(property as Method, target, args[0]);
+          await node.beforeRequest(property as Method, target, args[0]);
           if (!this.isAlive) return new Promise(() => {});
           const result: unknown = await Reflect.apply(value, target, args);
           return this.isAlive ? result : new Promise(() => {});
@@ -168,7 +168,7 @@ export class TestNode {
   readonly lines: string[] = [];
   disk: CrashFileStore;
   /** Called before each request that it makes; may kill it. */
-  beforeRequest: (method: Method, server: StorageServer, request: unknown) => void = () => {};
+  beforeRequest: (method: Method, server: StorageServer, request: unknown) => void | Promise<void> = () => {};
   readonly #settings: Partial<VfsSettings>;
   #process: Process | undefined;
   #uploader: GridUploader | undefined;
