@@ -324,7 +324,7 @@ class KeysSeen {
   add(key: CborKey): void {
     if (key instanceof Uint8Array) {
       this.#bytes ??= new Set();
-      this.#addTo(this.#bytes, key.join());
+      this.#addTo(this.#bytes, Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1'));
     } else {
       this.#addTo(this.#plain, key);
     }

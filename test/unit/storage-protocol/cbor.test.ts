@@ -140,6 +140,17 @@ test('a message of a million empty maps is refused instead of taking all memory'
   t.is(decodeKind(message), 'protocol');
 });
 
+test('a byte string of many megabytes as a key does not keep the process busy', (t) => {
+  const length = 25_000_000;
+  const map = new Uint8Array(length + 7).fill(0xff);
+  map.set([0xa1, 0x5a, ...[24, 16, 8, 0].map((shift) => (length >>> shift) & 0xff)]);
+  map[map.length - 1] = 0;
+  const startedMs = performance.now();
+  const value = decodeCbor(map);
+  t.true(performance.now() - startedMs < 400);
+  t.true(value instanceof CborMap && (value.entries[0]![0] as Uint8Array).length === length);
+});
+
 test('20,000 mutated messages give a value or a protocol error', (t) => {
   const seeds = [
     'a26d73686172652d6e756d62657273d901028201076e616c6c6f63617465642d73697a651830',
