@@ -61,6 +61,7 @@ export async function startIntroducer(
   tub.register(furl.name, service);
   await tub.listen(port.port, port.host ?? '0.0.0.0');
   stops.push(() => tub.close());
+  if (config.webPort !== undefined) log.warn('this introducer has no web page: web.port is not used');
   log.info('introducer started', { nickname: config.nickname });
   return service;
 }
