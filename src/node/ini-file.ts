@@ -64,12 +64,16 @@ export class IniFile {
         if (!this.#sections.has(header)) this.#sections.set(header, { name: header, line: index + 1 });
         continue;
       }
-      const [, key, value] = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(trimmed) ?? [];
+      const [, key, value] = /^([^=:]+)[=:](.*)$/.exec(trimmed) ?? [];
       if (key === undefined || section === undefined) {
         const expected = section === undefined ? 'a [section] must come first' : 'expected "key = value"';
         throw this.#wrong(index + 1, `${expected}: ${trimmed}`);
       }
-      open = { indent, entry: { section, key: key.toLowerCase(), line: index + 1 }, lines: [value ?? ''] };
+      open = {
+        indent,
+        entry: { section, key: key.trimEnd().toLowerCase(), line: index + 1 },
+        lines: [(value ?? '').trimStart()],
+      };
     }
     this.#keep(open);
   }
@@ -110,7 +114,7 @@ export class IniFile {
 
   #expand(entry: IniEntry, raw: string, depth: number, count: { references: number }): string {
     if (depth > REFERENCE_DEPTH_MAX) throw this.wrongValue(entry.section, entry.key, 'refers to itself');
-    return raw.replace(/%(%|\(([^)]*)\)s|)/g, (_, form: string, name: string | undefined) => {
+    return raw.replace(/%(%|\(([^)%]*)\)s|)/g, (_, form: string, name: string | undefined) => {
       if (form === '%') return '%';
       if (form === '') throw this.wrongValue(entry.section, entry.key, 'has a lone percent sign: write %%');
       const other = this.#entries.get(idOf(entry.section, name ?? ''));

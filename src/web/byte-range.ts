@@ -9,7 +9,7 @@ export type RangeAnswer =
   | { readonly what: 'beyond' };
 
 export function parseRange(header: string | undefined, sizeBytes: number): RangeAnswer {
-  const first = /^bytes=\s*(\d{0,15})\s*-\s*(\d{0,15})\s*(?:,.*)?$/.exec(header?.trim() ?? '');
+  const first = /^bytes=\s*(?:(\d{1,15})\s*)?-\s*(?:(\d{1,15})\s*)?(?:,.*)?$/.exec(header?.trim() ?? '');
   if (first === null) return { what: 'all' };
   const [, from = '', to = ''] = first;
   if (from === '') return suffix(to, sizeBytes);

@@ -7,7 +7,15 @@ test('what is not YAML is kind invalid, and nothing warns behind the caller', as
   const note = (warning: unknown) => warnings.push(warning);
   process.on('warning', note);
   t.teardown(() => process.off('warning', note));
-  for (const text of ['"', 'a: &x 1\nb: *x', '? {a: b}\n: c', 'a: 1\na: 2', '{'.repeat(5000)]) {
+  for (const text of [
+    '"',
+    'a: &x 1\nb: *x',
+    '? {a: b}\n: c',
+    'a: 1\na: 2',
+    '{'.repeat(5000),
+    '- '.repeat(32_768),
+    '? '.repeat(32_768),
+  ]) {
     t.true(
       isTahoeError(
         t.throws(() => parseYaml(text)),

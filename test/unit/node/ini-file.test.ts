@@ -70,3 +70,13 @@ test('values that refer to each other many times are refused at once', (t) => {
   t.is(file.text('s', 'k3')?.length, 729);
   t.throws(() => file.text('s', 'k9'), { message: 'f:11: [s] k9 has too many references' });
 });
+
+test('long lines take no longer than their length', (t) => {
+  const startedMs = performance.now();
+  const spaces = ' '.repeat(100_000);
+  t.throws(() => new IniFile(`[s]\na${spaces}b`, 'f'), { message: /expected "key = value"/ });
+  t.is(new IniFile(`[s]\na${spaces}=${spaces}b${spaces}`, 'f').text('s', 'a'), 'b');
+  const marks = new IniFile(`[s]\nk = ${'%('.repeat(100_000)}`, 'f');
+  t.throws(() => marks.text('s', 'k'), { message: /lone percent sign/ });
+  t.true(performance.now() - startedMs < 2000);
+});
