@@ -26,14 +26,20 @@ export class CrashFileStore implements FileStore {
   /** The disk that the next process finds; this one answers no more. `fraction` is in [0, 1). */
   afterCrash(kind: CrashKind, fraction: () => number): CrashFileStore {
     this.crashAt = 0;
-    const next = new CrashFileStore();
     if (kind === 'kill') {
+      const next = new CrashFileStore();
       // Nothing is lost, and nothing has become durable: the power may still fail.
       next.#names = this.#names;
       next.#durableNames = this.#durableNames;
       next.#unsyncedNames = this.#unsyncedNames;
       return next;
     }
+    return this.afterPowerLoss(fraction);
+  }
+
+  /** The disk as it would be found if the power failed now; this one goes on. */
+  afterPowerLoss(fraction: () => number): CrashFileStore {
+    const next = new CrashFileStore();
     const names = new Map(this.#durableNames);
     const applied = Math.floor(fraction() * (this.#unsyncedNames.length + 1));
     for (const change of this.#unsyncedNames.slice(0, applied)) change.apply(names);
