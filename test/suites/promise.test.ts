@@ -84,7 +84,7 @@ const stages = {
 
 for (const [what, isOf] of Object.entries(stages)) {
   test(`if ${what} could not be shown to be on the grid, fsync fails, and says why`, async (t) => {
-    const { node, root } = await oneNode(t, { settings: { stallMs: 300 } });
+    const { node, root } = await oneNode(t);
     const { handle } = await node.vfs.create(root, 'file', newNode, readWrite);
     await handle.write(0, bytes(secret));
     node.beforeRequest = (method, _, request) => {
