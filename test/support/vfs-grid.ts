@@ -151,7 +151,8 @@ class Process {
         const value: unknown = Reflect.get(target, property);
         if (typeof value !== 'function') return value;
         return async (...args: unknown[]) => {
-          await node.beforeRequest(property as Method, target, args[0]);
+          const held = node.beforeRequest(property as Method, target, args[0]);
+          if (held !== undefined) await held;
           if (!this.isAlive) return new Promise(() => {});
           const result: unknown = await Reflect.apply(value, target, args);
           return this.isAlive ? result : new Promise(() => {});
