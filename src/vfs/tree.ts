@@ -4,8 +4,7 @@
  * clock; ledger.ts writes the records and calls the same functions.
  */
 
-import { type DirectoryCap, isMutableFile, isWriteable, serializeCap } from '../caps/cap.js';
-import { toHex } from '../encoding/bytes.js';
+import { type DirectoryCap, isMutableFile, serializeCap } from '../caps/cap.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
 import {
@@ -92,20 +91,20 @@ export class Tree {
     directory.cap = cap;
     const { inner } = cap;
     if (isMutableFile(inner)) directory.keys = slotKeysOf(inner);
-    this.#directories.set(directoryKey(cap), directory);
+    this.#directories.set(serializeCap(cap), directory);
   }
 
-  /** The directory of this capability if it is known; a stronger capability for it is taken over. */
+  /**
+   * The directory of this very capability if it is known. What is linked to be read only is another object than the same
+   * directory linked to be written: its name would otherwise be published with the right to write.
+   */
   findDirectory(cap: DirectoryCap): Directory | undefined {
-    const directory = this.#directories.get(directoryKey(cap));
-    if (directory?.cap !== undefined && isWriteable(cap) && !isWriteable(directory.cap))
-      this.setDirectoryCap(directory, cap);
-    return directory;
+    return this.#directories.get(serializeCap(cap));
   }
 
   /** A directory that turned out not to be readable. */
   forgetDirectory(directory: Directory): void {
-    if (directory.cap !== undefined) this.#directories.delete(directoryKey(directory.cap));
+    if (directory.cap !== undefined) this.#directories.delete(serializeCap(directory.cap));
     this.inodes.delete(directory.inode.number);
   }
 
@@ -269,8 +268,8 @@ export class Tree {
   discardDirectory(directory: Directory): void {
     directory.isDiscarded = true;
     // whoever finds it linked again gets it as it is on the grid
-    if (directory.cap !== undefined && this.#directories.get(directoryKey(directory.cap)) === directory)
-      this.#directories.delete(directoryKey(directory.cap));
+    if (directory.cap !== undefined && this.#directories.get(serializeCap(directory.cap)) === directory)
+      this.#directories.delete(serializeCap(directory.cap));
     for (const { child, displaced } of directory.dirty.values()) {
       if (displaced?.provenPlace?.directory === directory) displaced.provenPlace = undefined;
       // moved elsewhere meanwhile
@@ -317,10 +316,4 @@ function newDirtyName(
     lastMs: nowMs,
     carried: [],
   };
-}
-
-function directoryKey(cap: DirectoryCap): string {
-  const { inner } = cap;
-  if (isMutableFile(inner)) return toHex(slotKeysOf(inner).storageIndex);
-  return serializeCap(cap);
 }

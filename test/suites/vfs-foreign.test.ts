@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
-import { type PackedEntry, packDirectory, parseDirectory } from '../../src/dirnode/packing.js';
+import { type DirectoryCap, parseKnownCap, readCapOf, type SdmfWriteCap, serializeCap } from '../../src/caps/cap.js';
+import { decryptWriteCap, type PackedEntry, packDirectory, parseDirectory } from '../../src/dirnode/packing.js';
 import { bytesEqual } from '../../src/encoding/bytes.js';
 import { isTahoeError } from '../../src/errors/tahoe-error.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
@@ -123,4 +124,26 @@ test('a directory that holds itself is an error and no endless loop', async (t) 
   await t.throwsAsync(node.vfs.linkCap(root, 'self', rootCap, 'never'));
   t.deepEqual(await listing(node.vfs, root), before);
   await drained(node);
+});
+
+test('a directory linked to be read only stays that when it is linked elsewhere to be written, and changed and renamed', async (t) => {
+  const { node, root } = await oneNode(t);
+  const sharedCap = await node.vfs.createUnlinkedDirectory();
+  const targetCap = await node.vfs.createUnlinkedDirectory();
+  const readCap = serializeCap(readCapOf(parseKnownCap(targetCap))!);
+  const shared = (await node.vfs.openRoot(sharedCap)).inode;
+  await node.vfs.linkCap(shared, 'link', readCap, 'never');
+  await node.vfs.linkCap(root, 'own', targetCap, 'never');
+  const own = await node.vfs.lookup(root, 'own');
+  await put(node.vfs, own.inode, 'file', 'x');
+  await drained(node);
+  const link = await node.vfs.lookup(shared, 'link');
+  t.is(await node.vfs.capOf(link.inode), readCap);
+  t.true(isTahoeError(await t.throwsAsync(put(node.vfs, link.inode, 'other', 'x')), 'read-only'));
+  await node.vfs.rename({ parent: shared, name: 'link' }, { parent: shared, name: 'renamed' }, 'replace');
+  await node.vfs.setAttributes(link.inode, { mode: 0o700 });
+  await drained(node);
+  const { inner } = parseKnownCap(sharedCap) as DirectoryCap<SdmfWriteCap>;
+  const entry = (await entriesOf(node, serializeCap(inner))).get('renamed')!;
+  t.is(decryptWriteCap(entry.encryptedWriteCap, inner.writeKey), '');
 });
