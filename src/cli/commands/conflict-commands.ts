@@ -4,6 +4,7 @@ import { action } from '../action.js';
 import { type CliContext, type NodeSession, usageError, withNode } from '../cli-context.js';
 import { EXIT_OK } from '../exit-codes.js';
 import { formatBytes } from '../progress.js';
+import { printable } from './list-command.js';
 
 const CHOICES = ['ours', 'theirs', 'both'] as const;
 
@@ -33,7 +34,9 @@ async function list(context: CliContext, options: { readonly json?: boolean }) {
     const { terminal } = session;
     const found = await fetchConflicts(session);
     if (options.json === true) terminal.print(JSON.stringify(found, null, 1));
-    else for (const { id, path, conflictPath } of found) terminal.print(`${id}  ${path}  ${keptAt(conflictPath)}`);
+    else
+      for (const { id, path, conflictPath } of found)
+        terminal.print(`${id}  ${printable(path)}  ${keptAt(conflictPath)}`);
     if (found.length === 0) terminal.note('there are no conflicts');
     return EXIT_OK;
   });
@@ -68,7 +71,7 @@ async function fetchConflicts({ node }: NodeSession): Promise<readonly Conflict[
 
 function describeConflict({ id, kind, path, conflictPath, whenMs, ours, theirs }: Conflict): string[] {
   return [
-    `conflict ${id}: ${path} (${KINDS[kind]}), found ${new Date(whenMs).toISOString()}`,
+    `conflict ${id}: ${printable(path)} (${KINDS[kind]}), found ${new Date(whenMs).toISOString()}`,
     `ours:   ${describeSide(ours)}, ${keptAt(conflictPath)}`,
     `theirs: ${describeSide(theirs)}, on the grid under the name`,
     `settle it with: tahoe conflicts resolve ${id} ours | theirs | both`,
@@ -82,7 +85,7 @@ function describeSide(side: ConflictSide | undefined): string {
 }
 
 function keptAt(conflictPath: string | undefined): string {
-  return conflictPath === undefined ? "ours is in this node's journal" : `ours is ${conflictPath}`;
+  return conflictPath === undefined ? "ours is in this node's journal" : `ours is ${printable(conflictPath)}`;
 }
 
 function parseId(text: string): number {

@@ -80,7 +80,7 @@ function dateOf(seconds: number | undefined): string {
 }
 
 /** Names come from the grid: a terminal must not obey what is in them. */
-function printable(name: string): string {
+export function printable(name: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return /[\u0000-\u001f\u007f-\u009f]/.test(name) ? JSON.stringify(name) : name;
 }

@@ -4,6 +4,7 @@ import { action } from '../action.js';
 import { type CliContext, withNode } from '../cli-context.js';
 import { EXIT_LEFT_BEHIND, EXIT_NOT_FOUND, EXIT_OK } from '../exit-codes.js';
 import { objectQuery } from '../named-object.js';
+import { printable } from './list-command.js';
 
 export function addReceiptCommand(program: Command): void {
   program
@@ -41,10 +42,13 @@ function describeReceipt({ cap, shares, storedMs, directories, isCurrent }: Rece
 
 function describeDirectory(directory: DirectoryReceipt): string[] {
   const { path, how, storageIndex, sequenceNumber, rootHash, provenMs, shares } = directory;
-  if (how === 'immutable') return [`directory ${path}: immutable`];
+  if (how === 'immutable') return [`directory ${printable(path)}: immutable`];
   const version = `storage index ${storageIndex}, version ${sequenceNumber}, root hash ${rootHash}`;
-  if (how === 'read') return [`directory ${path}: ${version}, published by another writer and read here`];
-  return [`directory ${path}: ${version}, proven ${time(provenMs ?? 0)}`, ...placementLines('  shares', shares)];
+  if (how === 'read') return [`directory ${printable(path)}: ${version}, published by another writer and read here`];
+  return [
+    `directory ${printable(path)}: ${version}, proven ${time(provenMs ?? 0)}`,
+    ...placementLines('  shares', shares),
+  ];
 }
 
 function placementLines(title: string, shares: SharePlacement): string[] {

@@ -7,6 +7,7 @@ import { objectQuery } from '../named-object.js';
 import { formatBytes } from '../progress.js';
 import { describePending, waitForGrid } from '../sync.js';
 import type { Terminal } from '../terminal.js';
+import { printable } from './list-command.js';
 import { seconds } from './mount-commands.js';
 
 export function addStatusCommands(program: Command): void {
@@ -63,7 +64,8 @@ async function sync(context: CliContext, options: { readonly json?: boolean; rea
 }
 
 function noteProblems(terminal: Terminal, problems: NodeStatus['pending']['problems']): void {
-  for (const { path, state } of problems) terminal.note(`  ${state.state}: ${path}${reasonOf(state.reason)}`);
+  for (const { path, state } of problems)
+    terminal.note(`  ${state.state}: ${printable(path)}${reasonOf(state.reason)}`);
 }
 
 function describeStatus(status: NodeStatus): string[] {
@@ -78,7 +80,7 @@ function describeStatus(status: NodeStatus): string[] {
     ...status.notices.map((notice) => `NOTICE: ${notice}`),
     ...(alarm === undefined ? [] : [`ALARM: ${alarm}`]),
     ...(pending.conflicts === 0 ? [] : [`conflicts: ${pending.conflicts} (see: tahoe conflicts)`]),
-    ...pending.problems.map(({ path, state }) => `  ${state.state}: ${path}${reasonOf(state.reason)}`),
+    ...pending.problems.map(({ path, state }) => `  ${state.state}: ${printable(path)}${reasonOf(state.reason)}`),
     `journal: ${formatBytes(pending.journalBytes)} used, ${formatBytes(pending.journalFreeBytes)} free`,
     ...status.mounts.map(({ mountpoint, options }) => `mounted: ${mountpoint} ${options.join(',')}`.trimEnd()),
     `servers: ${connected} of ${servers.length} connected (${encoding.sharesNeeded} of ${encoding.sharesTotal} shares rebuild a file, ` +

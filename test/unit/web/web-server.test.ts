@@ -303,3 +303,27 @@ test('hostile addresses get an answer below 500, and the server lives on', async
   );
   t.is((await fetch(`${url}?t=json`)).status, 200);
 });
+
+test('metrics are OpenMetrics text: each family once, with type and help, counters and histograms named as they must be', async (t) => {
+  const vfs = new MemoryVfs();
+  const status = { pending: vfs.status(), servers: [], alarm: undefined } as unknown as NodeStatus;
+  const fixture = await start(t, { status: () => status });
+  const answer = await fetch(`${fixture.url}metrics`);
+  t.is(answer.headers.get('content-type'), 'application/openmetrics-text; version=1.0.0; charset=utf-8');
+  const text = await answer.text();
+  t.true(text.endsWith('\n# EOF\n'));
+  const types = new Map(
+    [...text.matchAll(/^# TYPE (\S+) (\S+)\n# HELP \1 \S.*$/gm)].map(([, name, type]) => [name!, type!]),
+  );
+  t.is(types.size, [...text.matchAll(/^# TYPE /gm)].length);
+  for (const line of text.split('\n').filter((each) => each !== '' && !each.startsWith('#'))) {
+    const [, name = '', value] = /^(\w+)(?:\{le="[^"]+"\})? (\S+)$/.exec(line) ?? [];
+    const family = name.replace(/_(total|bucket|sum|count)$/, '');
+    const suffix = name.slice(family.length);
+    const allowed = { counter: ['_total'], histogram: ['_bucket', '_sum', '_count'], gauge: [''] }[
+      types.get(family) ?? ''
+    ];
+    t.true(allowed?.includes(suffix) === true && Number.isFinite(Number(value)), line);
+  }
+  t.is((await fetch(`${fixture.url}metrics`, { method: 'POST' })).status, 501);
+});
