@@ -14,7 +14,7 @@ import { writeU32 } from '../../src/encoding/bytes.js';
 import { describeError } from '../../src/errors/tahoe-error.js';
 import { GridUploader } from '../../src/immutable/uploader.js';
 import { assessSlot } from '../../src/mutable/assess-slot.js';
-import { mapSlot } from '../../src/mutable/map-slot.js';
+import { mapSlot, slotServers } from '../../src/mutable/map-slot.js';
 import { makeAttempt, publishAttempt } from '../../src/mutable/publish.js';
 import type { SlotContext } from '../../src/mutable/slot-context.js';
 import { newSlot } from '../../src/mutable/slot-keys.js';
@@ -89,7 +89,7 @@ function slotPublisher(servers: readonly HttpsStorageServer[]): (content: Uint8A
   const context: SlotContext = { ...platform, servers: () => servers, leaseSecrets, requestTimeoutMs: 15_000 };
   const quorums = quorumsOf(encoding);
   return async (content) => {
-    const map = await mapSlot(context, keys, { serverCount: SERVERS });
+    const map = await mapSlot(context, keys, slotServers(context, keys, SERVERS));
     const found = assessSlot(map, { proven: undefined, attempts: [] }, quorums, keys.readKey);
     const base = found.kind === 'base' ? { version: found.base, lineage: found.lineage } : undefined;
     const usable = found.kind === 'base' ? found.usable : servers;

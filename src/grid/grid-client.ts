@@ -20,7 +20,7 @@ import type {
   UploadSource,
 } from '../immutable/immutable.js';
 import { changeSlot, type SlotChange } from '../mutable/change-slot.js';
-import { mapSlot } from '../mutable/map-slot.js';
+import { mapSlot, newSlotServers } from '../mutable/map-slot.js';
 import { makeAttempt, publishAttempt } from '../mutable/publish.js';
 import { openSlot, readSlot } from '../mutable/read-slot.js';
 import type { SlotContext } from '../mutable/slot-context.js';
@@ -92,7 +92,7 @@ export class GridClient implements Grid {
     const pair = await this.#options.keys.take();
     const { cap, keys, signing } = newSlot(pair.privateKeyDer, pair.publicKeyDer, format);
     const quorums = this.#quorums;
-    const map = await mapSlot(slots, keys, { serverCount: quorums.sharesTotal });
+    const map = await mapSlot(slots, keys, newSlotServers(slots, keys, quorums.sharesTotal));
     const attempt = makeAttempt(slots, { keys, signing, content, sequenceNumber: 1, base: undefined, quorums });
     const usable = [...map.answered.keys()];
     const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew: true });

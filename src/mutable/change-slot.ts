@@ -6,7 +6,7 @@ import { concatBytes } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { sleep } from '../platform/clock.js';
 import { assessSlot, type Base, type OwnAttempt } from './assess-slot.js';
-import { mapSlot } from './map-slot.js';
+import { mapSlot, slotServers } from './map-slot.js';
 import { type Attempt, makeAttempt, publishAttempt } from './publish.js';
 import { RegisterHistory } from './register-history.js';
 import { retrieveSigningKeys, retrieveVersion } from './retrieve.js';
@@ -165,10 +165,11 @@ class SlotWriter {
       enough: (sofar: SlotMap) => answeredRegisters(sofar, sharesTotal) >= answers,
       patienceMs: mapPatienceMs,
     };
-    const map = await mapSlot(this.#context, this.#keys, { ...options, serverCount: sharesTotal });
+    const all = slotServers(this.#context, this.#keys, Number.POSITIVE_INFINITY);
+    const map = await mapSlot(this.#context, this.#keys, all.slice(0, sharesTotal), options);
     const total = [...map.versions.values()][0]?.prefix.sharesTotal ?? sharesTotal;
-    if (seenShareNumbers(map).size >= total || this.#context.servers().length <= map.asked.length) return map;
-    return mapSlot(this.#context, this.#keys, { ...options, serverCount: Number.POSITIVE_INFINITY });
+    if (seenShareNumbers(map).size >= total || all.length <= map.asked.length) return map;
+    return mapSlot(this.#context, this.#keys, all, options);
   }
 
   #quorumsOf(map: SlotMap): Quorums {

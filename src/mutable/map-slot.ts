@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Fingerprint } from '../encoding/brands.js';
 import { bytesEqual, toHex } from '../encoding/bytes.js';
-import { isTahoeError } from '../errors/tahoe-error.js';
+import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import { verifiedPublicKey, verifySignedPrefix } from '../share-layout/mutable-share.js';
 import { permuteServers } from '../storage-protocol/permutation.js';
 import type { StorageServer } from '../storage-protocol/storage-server.js';
@@ -17,20 +17,38 @@ import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';
 const headLength = 8192;
 
 export interface MapOptions {
-  /** Servers to ask; the first ones of the permuted list. */
-  readonly serverCount: number;
   /** Ends the round early, with the rest silent, as soon as it returns true. Not given: every server is waited for. */
   readonly enough?: (map: SlotMap) => boolean;
   /** How much longer the others are waited for once it is enough. Default 0. */
   readonly patienceMs?: number;
 }
 
+/** The first servers of the slot's permuted list, with those that are away. */
+export function slotServers(context: SlotContext, { storageIndex }: SlotKeys, count: number): StorageServer[] {
+  return permuteServers(context.servers(), storageIndex).slice(0, count);
+}
+
+/** For a slot of which nothing was ever sent anywhere: servers that are away are left out. */
+export function newSlotServers(context: SlotContext, { storageIndex }: SlotKeys, count: number): StorageServer[] {
+  const reachable = context.servers().filter((server) => isReachable(context, server));
+  return permuteServers(reachable, storageIndex).slice(0, count);
+}
+
+/** False for a server that did not answer last time. */
+export function isReachable(context: SlotContext, server: StorageServer): boolean {
+  return context.isReachable?.(server) ?? true;
+}
+
 /**
  * Asks servers for all their shares of the slot, in parallel. Never fails: servers that do not answer within the
  * request's time limit are listed as silent. A writer asks by an empty read-test-write, one request per server.
  */
-export async function mapSlot(context: SlotContext, keys: SlotKeys, options: MapOptions): Promise<SlotMap> {
-  const asked = permuteServers(context.servers(), keys.storageIndex).slice(0, options.serverCount);
+export async function mapSlot(
+  context: SlotContext,
+  keys: SlotKeys,
+  asked: readonly StorageServer[],
+  options: MapOptions = {},
+): Promise<SlotMap> {
   const building = new MapInProgress(keys, asked, context.clock.monotonicMs());
   const abort = new AbortController();
   const settled = await new Promise<SlotMap>((resolve, reject) => {
@@ -46,6 +64,7 @@ export async function mapSlot(context: SlotContext, keys: SlotKeys, options: Map
     };
     const ask = async (server: StorageServer): Promise<void> => {
       try {
+        if (!isReachable(context, server)) throw awayError(server);
         building.answer(server, await askServer(context, keys, server, { headLength, signal: abort.signal }));
       } catch (error) {
         building.fail(server, error);
@@ -56,6 +75,10 @@ export async function mapSlot(context: SlotContext, keys: SlotKeys, options: Map
   });
   if (!building.done) abort.abort();
   return settled;
+}
+
+export function awayError({ nickname }: StorageServer): TahoeError {
+  return new TahoeError('it did not answer last time', { kind: 'unreachable', op: 'mutable.map', subject: nickname });
 }
 
 /** The first bytes of every share that one server holds of the slot. */
@@ -124,11 +147,16 @@ class MapInProgress {
     return this.#answered.size + this.#silent.size === this.#asked.length;
   }
 
+  /** As far as it has come: whoever has not answered yet is silent. */
   get map(): SlotMap {
+    const silent = new Map(this.#silent);
+    for (const server of this.#asked) {
+      if (!this.#answered.has(server) && !silent.has(server)) silent.set(server, 'not waited for');
+    }
     return {
       asked: this.#asked,
       answered: this.#answered,
-      silent: this.#silent,
+      silent,
       versions: this.#versions,
       publicKey: this.#publicKey,
       takenAtMs: this.#takenAtMs,
@@ -152,14 +180,10 @@ class MapInProgress {
 
   /** A copy that late answers can no longer change. */
   finish(): SlotMap {
-    const silent = new Map(this.#silent);
-    for (const server of this.#asked) {
-      if (!this.#answered.has(server) && !silent.has(server)) silent.set(server, 'not waited for');
-    }
     const versions = new Map(
       [...this.#versions].map(([key, seen]) => [key, { ...seen, shares: new Map(seen.shares) }]),
     );
-    return { ...this.map, answered: new Map(this.#answered), silent, versions };
+    return { ...this.map, answered: new Map(this.#answered), versions };
   }
 
   /** Undefined also if the checkstring is that of a known version and the rest of what was signed is not. */

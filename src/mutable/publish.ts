@@ -160,7 +160,7 @@ export async function publishAttempt(
     const reason = `written on ${written.size} shares, ${quorum} needed (${why || 'too few servers'})`;
     return { kind: refused.length > 0 ? 'collision' : 'unproven', reason };
   }
-  const proof = await proveAttempt(context, keys, attempt, target.quorums, target.map.asked.length);
+  const proof = await proveAttempt(context, keys, attempt, target.quorums, target.map.asked);
   if (typeof proof === 'string') return { kind: 'unproven', reason: proof };
   const tookMs = context.clock.monotonicMs() - startedMs;
   if (tookMs > publishTimeMs(context) + sendMs(attempt.shareBytes * attempt.sharesTotal))
@@ -258,10 +258,9 @@ async function proveAttempt(
   keys: SlotKeys,
   attempt: Attempt,
   quorums: Quorums,
-  serverCount: number,
+  asked: readonly StorageServer[],
 ): Promise<ReadonlyMap<number, ReadonlySet<ServerId>> | string> {
-  const map = await mapSlot(context, keys, {
-    serverCount,
+  const map = await mapSlot(context, keys, asked, {
     enough: (sofar) => shownOn(sofar, versionsContaining(keys, sofar, attempt)).size >= quorums.sharesTotal,
   });
   const containing = versionsContaining(keys, map, attempt);

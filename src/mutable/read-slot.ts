@@ -5,11 +5,10 @@ import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.j
 import { sleep } from '../platform/clock.js';
 import { checkstringLengthMax, parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
-import { permuteServers } from '../storage-protocol/permutation.js';
 import type { ByteRange, StorageServer } from '../storage-protocol/storage-server.js';
 import { readableBase, type SlotMemory } from './assess-slot.js';
 import { compareVersions } from './lineage.js';
-import { askServer, mapSlot } from './map-slot.js';
+import { askServer, awayError, isReachable, mapSlot, slotServers } from './map-slot.js';
 import { retrieveRange, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
@@ -68,7 +67,7 @@ export async function openSlot(context: SlotContext, keys: SlotKeys, quorums: Qu
       return await retrieveRange(context, keys, known, range);
     } catch (error) {
       if (!isTahoeError(error, 'unrecoverable')) throw error;
-      const map = await mapSlot(context, keys, { serverCount: Number.POSITIVE_INFINITY });
+      const map = await mapSlot(context, keys, slotServers(context, keys, Number.POSITIVE_INFINITY));
       const seen = map.versions.get(best.key);
       if (seen === undefined || seen.shares.size < seen.prefix.sharesNeeded) throw error;
       known = seen;
@@ -91,14 +90,12 @@ export async function findBestVersion(
   keys: SlotKeys,
   { quorums, proven, isPatient = false }: FindOptions,
 ): Promise<{ readonly best: SeenVersion; readonly map: SlotMap }> {
-  const quick = {
-    serverCount: quorums.sharesTotal,
-    enough: (sofar: SlotMap) => bestByQuorum(sofar, keys, quorums, proven) !== undefined,
-  };
-  const all = { serverCount: Number.POSITIVE_INFINITY };
-  let map = await mapSlot(context, keys, isPatient ? all : quick);
+  const enough = (sofar: SlotMap) => bestByQuorum(sofar, keys, quorums, proven) !== undefined;
+  const all = slotServers(context, keys, Number.POSITIVE_INFINITY);
+  const first = all.slice(0, quorums.sharesTotal);
+  let map = isPatient ? await mapSlot(context, keys, all) : await mapSlot(context, keys, first, { enough });
   let best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
-  if (best === undefined && context.servers().length > map.asked.length) {
+  if (best === undefined && all.length > map.asked.length) {
     // shares may have been placed beyond the first servers of the list
     map = await mapSlot(context, keys, all);
     best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
@@ -120,8 +117,7 @@ export async function readSlotVersion(
   keys: SlotKeys,
   quorums: Quorums,
 ): Promise<Checkstring | undefined> {
-  const map = await mapSlot(context, keys, {
-    serverCount: quorums.sharesTotal,
+  const map = await mapSlot(context, keys, slotServers(context, keys, quorums.sharesTotal), {
     enough: (sofar) => bestByQuorum(sofar, keys, quorums, undefined) !== undefined,
   });
   return bestByQuorum(map, keys, quorums, undefined)?.prefix;
@@ -138,7 +134,7 @@ export async function isCurrent(
   quorums: Quorums,
 ): Promise<boolean | 'unknown'> {
   const checkstring = serializeCheckstring(version);
-  const asked = permuteServers(context.servers(), keys.storageIndex).slice(0, quorums.sharesTotal);
+  const asked = slotServers(context, keys, quorums.sharesTotal);
   const showing = new Set<number>();
   let failures = 0;
   const abort = new AbortController();
@@ -146,6 +142,7 @@ export async function isCurrent(
   let isReplaced = false;
   const ask = async (server: StorageServer): Promise<void> => {
     try {
+      if (!isReachable(context, server)) throw awayError(server);
       const heads = await askServer(context, keys, server, { headLength: checkstringLengthMax, signal });
       for (const [shareNumber, head] of heads) {
         if (bytesEqual(head.subarray(0, checkstring.length), checkstring)) showing.add(shareNumber);

@@ -12,8 +12,10 @@ import type { Logger } from '../platform/logger.js';
 import type { LeaseSecrets, StorageServer } from '../storage-protocol/storage-server.js';
 
 export interface SlotContext {
-  /** The servers of the grid that are not known to be dead. */
+  /** All servers of the grid. Those that are away too: what they hold counts, and comes back with them. */
   servers(): readonly StorageServer[];
+  /** False for a server that did not answer last time: it is not waited for. Default: each is asked. */
+  isReachable?(server: StorageServer): boolean;
   readonly leaseSecrets: ClientLeaseSecrets;
   readonly clock: Clock;
   readonly entropy: Entropy;

@@ -64,12 +64,13 @@ export function quorumsOf(encoding: {
 
 /**
  * Registers that answered, in share numbers: the distinct numbers seen, plus one for each server that answered to hold
- * none (its share is lost or was never placed), never more than there are shares.
+ * none (its share is lost or was never placed), as long as each silent server may hold one that nobody has shown.
  */
 export function answeredRegisters(map: SlotMap, sharesTotal: number): number {
   if (map.silent.size === 0) return sharesTotal;
+  const seen = seenShareNumbers(map).size;
   const empty = [...map.answered.values()].filter((shares) => shares.size === 0).length;
-  return Math.min(sharesTotal, seenShareNumbers(map).size + empty);
+  return Math.max(seen, Math.min(seen + empty, sharesTotal - map.silent.size));
 }
 
 /** The distinct share numbers on the servers that answered, damaged ones included. */

@@ -10,6 +10,7 @@ import type { SlotContext } from '../mutable/slot-context.js';
 import type { Platform } from '../platform/platform.js';
 import { type GridServerStatus, GridServers } from '../storage-client/grid-servers.js';
 import { parseServersYaml } from '../storage-client/server-list.js';
+import type { StorageServer } from '../storage-protocol/storage-server.js';
 import { KeyPool, type KeySource } from '../vfs/key-pool.js';
 import type { NodeDirectory } from './node-directory.js';
 import type { NodeIntroducers } from './node-introducers.js';
@@ -50,15 +51,17 @@ export async function openClientGrid(
   introducers.start();
   await keepAwake(introducers.firstAttempt(ANNOUNCEMENTS_LIMIT_MS).then(() => servers.firstProbes()));
   const clientLeaseSecret = await directory.secret('secret', entropy);
-  const usable = () => servers.usable();
-  const uploader = new GridUploader({ servers: usable, clientLeaseSecret, clock, log });
+  const isReachable = (server: StorageServer) => servers.isReachable(server);
+  const reachable = () => servers.all().filter(isReachable);
+  const uploader = new GridUploader({ servers: reachable, clientLeaseSecret, clock, log });
   stops.push(() => uploader.close());
   const segmentCache = new LRUCache<string, Uint8Array>({
     maxSize: SEGMENT_CACHE_BYTES,
     sizeCalculation: (segment) => Math.max(segment.length, 1),
   });
   const slots: SlotContext = {
-    servers: usable,
+    servers: () => servers.all(),
+    isReachable,
     leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
     clock,
     entropy,
@@ -70,7 +73,7 @@ export async function openClientGrid(
   stops.push(() => keys.close());
   const grid = new GridClient({
     uploader,
-    downloader: new GridDownloader({ servers: usable, segmentCache, clock, log }),
+    downloader: new GridDownloader({ servers: reachable, segmentCache, clock, log }),
     slots,
     keys,
     encoding: config.encoding,

@@ -71,9 +71,13 @@ export class GridServers {
     await Promise.all(this.#firstProbes);
   }
 
-  /** All but those that did not answer last time. */
-  usable(): StorageServer[] {
-    return this.#tracker.usable();
+  all(): StorageServer[] {
+    return this.#tracker.servers();
+  }
+
+  /** False for one that did not answer last time. */
+  isReachable(server: StorageServer): boolean {
+    return this.#tracker.isReachable(server);
   }
 
   statuses(): GridServerStatus[] {

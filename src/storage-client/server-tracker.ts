@@ -61,11 +61,13 @@ export class ServerTracker {
     return Array.from(this.#tracked.values(), (tracked) => tracked.status);
   }
 
-  /** All but those that did not answer last time. */
-  usable(): StorageServer[] {
-    return this.statuses()
-      .filter(({ state }) => state !== 'failed')
-      .map(({ server }) => server);
+  servers(): StorageServer[] {
+    return [...this.#tracked.keys()];
+  }
+
+  /** False for one that did not answer last time. */
+  isReachable(server: StorageServer): boolean {
+    return this.#tracked.get(server)?.status.state !== 'failed';
   }
 
   async #round(tracked: Tracked): Promise<void> {

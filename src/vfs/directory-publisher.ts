@@ -11,7 +11,7 @@ import type { ServerId } from '../encoding/brands.js';
 import { toHex } from '../encoding/bytes.js';
 import { type Assessment, assessSlot } from '../mutable/assess-slot.js';
 import { versionKey } from '../mutable/lineage.js';
-import { mapSlot } from '../mutable/map-slot.js';
+import { mapSlot, newSlotServers, slotServers } from '../mutable/map-slot.js';
 import { type Attempt, makeAttempt, publishAttempt } from '../mutable/publish.js';
 import { readSlotVersion } from '../mutable/read-slot.js';
 import { RegisterHistory } from '../mutable/register-history.js';
@@ -253,10 +253,12 @@ export class DirectoryPublisher {
     const { slots, quorums } = this.#core;
     const enough = (sofar: SlotMap) => answeredRegisters(sofar, quorums.sharesTotal) >= quorums.answers;
     const options = { enough, patienceMs: MAP_PATIENCE_MS };
-    const map = await mapSlot(slots, keys, { ...options, serverCount: quorums.sharesTotal });
+    const isNew = !directory.isBorn && directory.attempts.length === 0;
+    if (isNew) return mapSlot(slots, keys, newSlotServers(slots, keys, quorums.sharesTotal), options);
+    const all = slotServers(slots, keys, Number.POSITIVE_INFINITY);
+    const map = await mapSlot(slots, keys, all.slice(0, quorums.sharesTotal), options);
     const isComplete = !directory.isBorn || seenShareNumbers(map).size >= quorums.sharesTotal;
-    if (isComplete || slots.servers().length <= map.asked.length) return map;
-    return mapSlot(slots, keys, { ...options, serverCount: Number.POSITIVE_INFINITY });
+    return isComplete || all.length <= map.asked.length ? map : mapSlot(slots, keys, all, options);
   }
 
   async #giveKey(directory: Directory): Promise<void> {

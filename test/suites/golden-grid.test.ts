@@ -15,7 +15,7 @@ import { bytesEqual, encodeAscii, toHex } from '../../src/encoding/bytes.js';
 import { asTubId } from '../../src/encoding/checked-bytes.js';
 import { erasureCode } from '../../src/erasure/erasure-code.js';
 import { GridDownloader } from '../../src/immutable/downloader.js';
-import { mapSlot } from '../../src/mutable/map-slot.js';
+import { mapSlot, slotServers } from '../../src/mutable/map-slot.js';
 import { mdmfFormat } from '../../src/mutable/mdmf-format.js';
 import { findBestVersion, readSlot } from '../../src/mutable/read-slot.js';
 import { retrieveSigningKeys, retrieveVersion, shareSource } from '../../src/mutable/retrieve.js';
@@ -157,7 +157,7 @@ for (const name of ['mdmf-300000', 'mdmf-modified', 'dir-mdmf']) {
       const context = slotContext(servers);
       const { best, map } = await findBestVersion(context, keys, { quorums });
       const plaintext = await retrieveVersion(context, keys, best);
-      const all = await mapSlot(context, keys, { serverCount: 10 });
+      const all = await mapSlot(context, keys, slotServers(context, keys, 10));
       const shares = [...all.answered.values()].flatMap((held) => [...held.values()]);
       t.is(shares.length, 10);
       const first = parseMdmfHead(shares[0]!.head);

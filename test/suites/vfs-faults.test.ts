@@ -160,6 +160,49 @@ test('a server that lost its share of a directory gets it again', async (t) => {
   t.deepEqual(await seenByAnother(grid, rootCap), { '/file': 'file 1', '/other': 'file 2' });
 });
 
+test('what a directory has on servers that are away counts, and is not put onto others while they are', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t, { servers: 7 });
+  await put(node.vfs, root, 'file', '1');
+  await drained(node);
+  const holders = grid.servers.filter(({ slots }) => slots.size > 0);
+  const [first, second] = holders;
+  node.away.add(first!.nickname);
+  await put(node.vfs, root, 'with three', '2');
+  await drained(node);
+  t.deepEqual(
+    grid.servers.filter(({ slots }) => slots.size > 0),
+    holders,
+  );
+  node.away.add(second!.nickname);
+  await put(node.vfs, root, 'with two', '3');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.is(node.vfs.status().filesPending, 1, 'two of four are no write quorum');
+  node.away.clear();
+  await drained(node);
+  t.deepEqual(
+    grid.servers.filter(({ slots }) => slots.size > 0),
+    holders,
+  );
+  t.deepEqual(await seenByAnother(grid, rootCap), {
+    '/file': 'file 1',
+    '/with three': 'file 2',
+    '/with two': 'file 3',
+  });
+});
+
+test('a new directory goes to the servers that are there', async (t) => {
+  const { grid, node } = await oneNode(t, { servers: 7 });
+  const away = grid.servers.slice(0, 3);
+  const before = away.map(({ slots }) => slots.size);
+  for (const { nickname } of away) node.away.add(nickname);
+  const cap = await node.vfs.createUnlinkedDirectory();
+  t.deepEqual(
+    away.map(({ slots }) => slots.size),
+    before,
+  );
+  t.deepEqual(await seenByAnother(grid, cap), {});
+});
+
 test('servers rolled back to an earlier version are noticed, what was proven is shown and published again', async (t) => {
   const { grid, node, root, rootCap } = await oneNode(t);
   await put(node.vfs, root, 'old', '1');

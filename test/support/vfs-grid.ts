@@ -168,6 +168,8 @@ export class TestNode {
   /** Warnings and errors that it has logged. */
   readonly lines: string[] = [];
   disk: CrashFileStore;
+  /** Nicknames of servers that this node knows not to answer. */
+  readonly away = new Set<string>();
   /** Called before each request that it makes; may kill it. */
   beforeRequest: (method: Method, server: StorageServer, request: unknown) => void | Promise<void> = () => {};
   readonly #settings: Partial<VfsSettings>;
@@ -202,13 +204,15 @@ export class TestNode {
     const log = recordingLogger(this.lines);
     const servers = this.grid.reachable.map((server) => process.reach(server, this));
     const clientLeaseSecret = new Uint8Array(32).fill(7);
+    // servers in memory answer at once or never; others share the processors with all other tests
+    const requestTimeoutMs = this.grid.options.remote === undefined ? 300 : 3000;
     const uploader = new GridUploader({
       servers: () => servers,
       clientLeaseSecret,
       clock,
       log,
-      queryTimeoutMs: 300,
-      writeTimeoutMs: 300,
+      queryTimeoutMs: requestTimeoutMs,
+      writeTimeoutMs: requestTimeoutMs,
     });
     this.#uploader = uploader;
     const segmentCache = new LRUCache<string, Uint8Array>({
@@ -217,11 +221,12 @@ export class TestNode {
     });
     const slots: SlotContext = {
       servers: () => servers,
+      isReachable: (server) => !this.away.has(server.nickname),
       leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
       clock,
       entropy,
       log,
-      requestTimeoutMs: 300,
+      requestTimeoutMs,
       publishMs: 3000,
       settleMarginMs: 300,
     };

@@ -10,7 +10,7 @@ import { TahoeError } from '../../../src/errors/tahoe-error.js';
 import { IncompleteHashTree, parseHashTree } from '../../../src/hashtree/hash-tree.js';
 import { GridDownloader } from '../../../src/immutable/downloader.js';
 import { SmallFileEncoder } from '../../../src/immutable/small-file-encoder.js';
-import { mapSlot } from '../../../src/mutable/map-slot.js';
+import { mapSlot, slotServers } from '../../../src/mutable/map-slot.js';
 import { retrieveVersion } from '../../../src/mutable/retrieve.js';
 import type { SlotContext } from '../../../src/mutable/slot-context.js';
 import { slotKeysOf } from '../../../src/mutable/slot-keys.js';
@@ -167,7 +167,7 @@ function mutableRead(name: string, vectorName: string): FuzzTarget {
     refusals: ['unrecoverable', 'unreachable', 'stale'],
     async parse(input) {
       hold(0, input);
-      const map = await mapSlot(context, readers, { serverCount: vector.k });
+      const map = await mapSlot(context, readers, slotServers(context, readers, vector.k));
       for (const server of servers) server.calls.length = server.advisories.length = 0;
       const [version] = map.versions.values();
       if (version === undefined || map.versions.size > 1)

@@ -29,21 +29,31 @@ const nicknames = (servers: GridServers) => servers.statuses().map(({ server }) 
 test('a server that is announced while the client runs is asked and used, until it is announced elsewhere', async (t) => {
   const { nurl, identity } = await startHttpsServer(t);
   const servers = newServers(t);
-  t.deepEqual(servers.usable(), []);
+  t.deepEqual(servers.all(), []);
   const here = { 'anonymous-storage-NURLs': [nurl], nickname: 'here', seqnum: 1 };
   servers.announced(announced(identity.serverId, here));
-  t.is(servers.usable().length, 1, 'it may be tried before it has answered');
+  t.deepEqual(
+    servers.all().map((server) => servers.isReachable(server)),
+    [true],
+    'it may be tried before it has answered',
+  );
   await servers.firstProbes();
   t.like(servers.statuses()[0], { state: 'connected', requests: 0 });
-  const [before] = servers.usable();
+  const [before] = servers.all();
   servers.announced(announced(identity.serverId, { nickname: 'gone', seqnum: 2 }));
   await servers.firstProbes();
   t.like(servers.statuses()[0], { state: 'failed' });
-  t.deepEqual(servers.usable(), []);
+  t.deepEqual(
+    servers.all().map((server) => servers.isReachable(server)),
+    [false],
+  );
   servers.announced(announced(identity.serverId, { ...here, seqnum: 3 }));
   await servers.firstProbes();
-  t.is(servers.usable().length, 1);
-  t.not(servers.usable()[0], before);
+  t.deepEqual(
+    servers.all().map((server) => servers.isReachable(server)),
+    [true],
+  );
+  t.not(servers.all()[0], before);
 });
 
 test('of several addresses the one that answers is used', async (t) => {
@@ -52,7 +62,7 @@ test('of several addresses the one that answers is used', async (t) => {
   servers.announced(announced(identity.serverId, { 'anonymous-storage-NURLs': [NURL, nurl], seqnum: 1 }));
   await servers.firstProbes();
   t.like(servers.statuses()[0], { state: 'connected' });
-  const [server] = servers.usable();
+  const [server] = servers.all();
   t.deepEqual(await server?.listShares(new Uint8Array(16) as StorageIndex), new Set<number>());
   t.regex((await server?.version())?.applicationVersion ?? '', /^tahoe-ts/);
 });
@@ -60,9 +70,9 @@ test('of several addresses the one that answers is used', async (t) => {
 test('the same server from two introducers is one, and an older announcement changes nothing', (t) => {
   const servers = newServers(t);
   servers.announced(announced('v0-a', { nickname: 'one', seqnum: 4 }));
-  const [first] = servers.usable();
+  const [first] = servers.all();
   servers.announced(announced('v0-a', { nickname: 'one', seqnum: 5, nonce: 'other' }));
-  t.is(servers.usable()[0], first);
+  t.is(servers.all()[0], first);
   servers.announced(announced('v0-a', { nickname: 'old', seqnum: 4 }));
   t.deepEqual(nicknames(servers), ['one']);
   servers.announced(announced('v0-a', { nickname: 'new', seqnum: 6 }));
