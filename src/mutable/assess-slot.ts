@@ -78,7 +78,10 @@ interface Node {
   readonly key: VersionKey;
   readonly version: Checkstring;
   readonly shareNumbers: ReadonlySet<number>;
+  /** Its contents can be brought together, by this node at least. */
   readonly recoverable: boolean;
+  /** Anybody can read it. */
+  readonly isReadable: boolean;
   /** The versions that it was built on directly, as far as they are known. */
   readonly parents: Set<VersionKey>;
   readonly lineage: Set<VersionKey>;
@@ -239,14 +242,26 @@ class Judge {
     return this.#isQuorum(second) ? second : undefined;
   }
 
-  /** A server that holds anything else as well may belong to a writer that is still alive, and is left alone. */
+  /**
+   * A server that holds anything else as well may belong to a writer that is still alive, and is left alone. Those that
+   * hold what a broken-off publish has left come first: the first one written decides, and if the others are not reached
+   * then, no share of what everybody can read has gone for it.
+   */
   #serversWith(mayReplace: (version: VersionKey | undefined) => boolean): StorageServer[] {
-    const usable: { server: StorageServer; lowest: number }[] = [];
+    const usable: { server: StorageServer; rank: number; lowest: number }[] = [];
     for (const [server, shares] of this.#map.answered) {
       if (![...shares.values()].every(({ version }) => mayReplace(version))) continue;
-      usable.push({ server, lowest: Math.min(Number.POSITIVE_INFINITY, ...shares.keys()) });
+      const isBrokenOff = shares.size > 0 && [...shares.values()].every(({ version }) => this.#isBrokenOff(version));
+      const lowest = Math.min(Number.POSITIVE_INFINITY, ...shares.keys());
+      usable.push({ server, rank: isBrokenOff ? 0 : 1, lowest });
     }
-    return usable.sort((a, b) => a.lowest - b.lowest).map(({ server }) => server);
+    return usable.sort((a, b) => a.rank - b.rank || a.lowest - b.lowest).map(({ server }) => server);
+  }
+
+  #isBrokenOff(version: VersionKey | undefined): boolean {
+    const node = this.#nodes.find(({ key }) => key === version);
+    if (node === undefined || node.isReadable) return false;
+    return this.#proven === undefined || isNewer(node, this.#proven);
   }
 
   /** Numbers that are nowhere count too where they will be placed: see planWrites. */
@@ -306,7 +321,7 @@ function versionNodes(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKe
       lineage.add(older.key);
       for (const inherited of older.lineage) lineage.add(inherited);
     }
-    nodes.push({ key, version, shareNumbers, recoverable, parents, lineage });
+    nodes.push({ key, version, shareNumbers, recoverable, isReadable, parents, lineage });
   }
   return nodes;
 }

@@ -23,7 +23,8 @@ export class DirectoryAdoption {
   /** True if what stands there is a directory that this node can put things into. */
   canAdopt(parent: Directory, entry: PackedEntry): boolean {
     const { child } = this.#namespace.describeEntry(parent, entry);
-    return child.type === 'known' && isDirectory(child.cap) && isWriteable(child.cap);
+    if (child.type !== 'known' || !isDirectory(child.cap) || !isWriteable(child.cap)) return false;
+    return this.#namespace.inodeFor(parent, entry).directory !== undefined;
   }
 
   /**
@@ -57,6 +58,7 @@ export class DirectoryAdoption {
   linkGone(parent: Directory, name: string, inode: Inode, entry: PackedEntry | undefined): boolean {
     const own = inode.directory!;
     if (own.isDiscarded || !parent.isWriteable || !this.#hasWorkBelow(own)) return false;
+    if (this.#isElsewhere(own)) return false;
     const { ledger, platform, notify } = this.#core;
     own.isStaleOnce = true;
     inode.provenPlace = undefined;
@@ -130,6 +132,25 @@ export class DirectoryAdoption {
     tree.alias(own.inode, theirs);
   }
 
+  /** Another writer has moved it to where this node has looked already. */
+  #isElsewhere(own: Directory): boolean {
+    const inode = own.inode;
+    const { place } = inode;
+    for (const { directory } of this.#core.tree.inodes.values()) {
+      if (directory?.base === undefined || directory.isDiscarded) continue;
+      for (const entry of directory.base.entries.values()) {
+        if (directory.dirty.has(entry.name) || !entry.readCap.includes('URI:DIR2')) continue;
+        if (directory === place?.directory && entry.name === place.name) continue;
+        if (!this.#namespace.leadsTo(directory, entry, own)) continue;
+        inode.place = undefined;
+        inode.provenPlace = undefined;
+        this.#namespace.place(directory, entry.name, inode);
+        return true;
+      }
+    }
+    return false;
+  }
+
   #hasWorkBelow(own: Directory): boolean {
     const { pending, dirtyFiles } = this.#core.tree;
     const isBelow = (inode: Inode) => {
@@ -139,7 +160,12 @@ export class DirectoryAdoption {
       }
       return false;
     };
-    for (const directory of pending) if (directory === own || isBelow(directory.inode)) return true;
+    for (const directory of pending) {
+      if (directory === own || isBelow(directory.inode)) return true;
+      // moved into it from where it will be taken away: it must not be in neither place
+      for (const { displaced } of directory.dirty.values())
+        if (displaced !== undefined && isBelow(displaced)) return true;
+    }
     for (const inode of dirtyFiles) if (isBelow(inode)) return true;
     return false;
   }

@@ -22,7 +22,7 @@ import type { VfsCore } from './core.js';
 import type { DeltaMerge, FrozenNames } from './delta-merge.js';
 import { type DirectoryMerge, type MergedBase, UnreadableVersion } from './directory-merge.js';
 import type { EligibleNames } from './eligible-names.js';
-import type { AttemptedName, Directory, DirtyName } from './inode.js';
+import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
 import type { KeySource } from './key-pool.js';
 import type { Namespace } from './namespace.js';
 import { contentId, type DirectoryProof, type StoredContent, sharePlacement } from './receipts.js';
@@ -79,6 +79,7 @@ export class DirectoryPublisher {
     if ('kind' in ground) return ground;
     const { map, merged, assessment } = ground;
     directory.signing ??= await retrieveSigningKeys(this.#core.slots, directory.keys!, map);
+    await this.#recheckMoves(directory);
     const history = new Set(assessment.kind === 'base' ? [assessment.key, ...assessment.lineage] : []);
     const frozen = await this.#parts.deltas.freeze({ directory, merged: merged.entries, history });
     const isNeeded = merged.hasForks || !this.#isIdle(directory, frozen.names);
@@ -143,6 +144,7 @@ export class DirectoryPublisher {
     const keys = directory.keys!;
     const stored = this.#storedOf(directory, frozen.names);
     const removed = removedDirectories(directory, frozen.names);
+    const moved = movedAway(directory, frozen.names);
     const isBased = assessment.kind === 'base';
     const attempt = makeAttempt(slots, {
       keys,
@@ -163,9 +165,11 @@ export class DirectoryPublisher {
     // before anybody is told: what was published must be reachable, and what was removed must have been known
     await this.#parts.namespace.recheckLink(directory);
     const changed = await this.#changedSince(removed);
+    const lost = await this.#lostFromSight(moved);
     await this.#keepProof(directory, attempt, frozen, { stored, shares: result.shares });
     this.#proven(directory, attempt, frozen, merged);
-    for (const [name, gone] of changed) this.#restore(directory, name, gone);
+    for (const [name, gone] of changed) this.#restore(directory, name, this.#parts.namespace.reopen(gone));
+    for (const [name, inode] of lost) this.#restore(directory, name, inode);
     await ledger.sync();
     return { kind: 'proven' };
   }
@@ -195,15 +199,31 @@ export class DirectoryPublisher {
     return changed;
   }
 
-  /** Removing it would have lost from sight what another node put into it in the same moment. */
-  #restore(directory: Directory, name: string, gone: Directory): void {
+  /** Before the old name of something that was moved goes away the new one must be there, and still lead to a root. */
+  async #recheckMoves(directory: Directory): Promise<void> {
+    for (const { child, displaced } of this.eligible(directory)) {
+      const place = child === undefined ? displaced?.place : undefined;
+      if (place !== undefined && place.directory !== directory) await this.#parts.namespace.recheckChain(displaced!);
+    }
+  }
+
+  /** Two nodes that move two directories into each other at once may both have found the way to a root. */
+  async #lostFromSight(moved: ReadonlyMap<string, Inode>): Promise<[string, Inode][]> {
+    const lost: [string, Inode][] = [];
+    for (const [name, inode] of moved) {
+      if (inode.place !== undefined && !(await this.#parts.namespace.recheckChain(inode))) lost.push([name, inode]);
+    }
+    return lost;
+  }
+
+  /** Its removal would lose from sight what another node has done in the same moment. */
+  #restore(directory: Directory, name: string, child: Inode): void {
     const { ledger, platform, notify } = this.#core;
     if (directory.dirty.has(name) || directory.base?.entries.has(name)) return;
-    const child = this.#parts.namespace.reopen(gone);
     ledger.names([{ directory, name, child, expected: undefined, displaced: undefined }]);
     notify({ what: 'entry', parent: directory.inode.number, name });
-    platform.log.warn('a directory that was removed is linked again: another node has put something into it', {
-      directory: child.number,
+    platform.log.warn('what was removed or moved away is linked again: another node has changed the same directories', {
+      inode: child.number,
     });
   }
 
@@ -283,6 +303,17 @@ function removedDirectories(directory: Directory, names: readonly AttemptedName[
     if (displaced.directory.isBorn) removed.set(name, displaced.directory);
   }
   return removed;
+}
+
+/** By name: what an attempt takes away because it was moved to another directory. */
+function movedAway(directory: Directory, names: readonly AttemptedName[]): Map<string, Inode> {
+  const moved = new Map<string, Inode>();
+  for (const { name, child } of names) {
+    const displaced = directory.dirty.get(name)?.displaced;
+    if (child !== undefined || displaced?.place === undefined || displaced.place.directory === directory) continue;
+    moved.set(name, displaced);
+  }
+  return moved;
 }
 
 function nextOwnSequence(directory: Directory): number {

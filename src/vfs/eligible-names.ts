@@ -76,7 +76,7 @@ function isReachable(place: Directory, directory: Directory, chosen: ReadonlyMap
     const { inode } = at;
     if (!at.isBorn) return false;
     // a root, or one that is known by its capability only
-    if (inode.place === undefined) return true;
+    if (inode.place === undefined) return !at.isLost;
     if (inode.provenPlace === undefined) {
       if (inode.place.directory !== directory || !chosen.has(inode.place.name)) return false;
       return true;

@@ -214,6 +214,8 @@ export class Directory {
   isRolledBack = false;
   /** Conflicts with a name in it. */
   readonly conflicts = new Set<OpenConflict>();
+  /** Its link has gone from the grid, and no other is known. */
+  isLost = false;
   /** Another writer had removed its link: the next fsync in it says so. */
   isStaleOnce = false;
   /** Versions that could not be read though enough of their shares were seen. */

@@ -15,6 +15,7 @@ import type { VfsCore } from './core.js';
 import { applyEntry, type EntryFacts, modifiedTime, readEntry } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
 import { entryKey } from './names.js';
+import { DEPTH_MAX } from './paths.js';
 import { isProvenAt } from './tree.js';
 import type { InodeNumber, Timestamp } from './vfs.js';
 
@@ -153,10 +154,30 @@ export class Namespace {
     await this.load(place.directory);
   }
 
+  /** Asks for every link from a root down to an inode. False if one of them is gone. */
+  async recheckChain(inode: Inode): Promise<boolean> {
+    for (let at = inode, depth = 0; depth < DEPTH_MAX; depth++) {
+      const { place } = at;
+      if (place === undefined) return at.directory?.isRoot === true || at.directory?.isLost === false;
+      await this.recheckLink(place.directory);
+      at = place.directory.inode;
+    }
+    return false;
+  }
+
   /** The inode of an entry that does not stand in the view yet. */
   inodeFor(directory: Directory, entry: PackedEntry): Inode {
     const facts = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
-    return this.#existing(directory, facts) ?? this.#newInode(directory, entry.name, facts);
+    const existing = this.#existing(facts);
+    if (this.#isAbove(directory, existing)) return this.#newInode(directory, entry.name, { ...facts, kind: 'file' });
+    return existing ?? this.#newInode(directory, entry.name, facts);
+  }
+
+  /** True if an entry links this directory, and not into itself. */
+  leadsTo(directory: Directory, entry: PackedEntry, to: Directory): boolean {
+    const { child } = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
+    if (child.type !== 'known' || !isDirectory(child.cap)) return false;
+    return this.#core.tree.findDirectory(child.cap) === to && !this.#isAbove(directory, to.inode);
   }
 
   /** A directory that was given up, as a new object over what the grid has of it. */
@@ -175,6 +196,7 @@ export class Namespace {
   place(directory: Directory, name: string, inode: Inode): void {
     directory.clean.set(name, inode);
     inode.place ??= { directory, name };
+    if (inode.directory !== undefined) inode.directory.isLost = false;
     if (isSamePlace(inode, directory, name)) inode.provenPlace ??= { directory, name };
   }
 
@@ -277,13 +299,19 @@ export class Namespace {
   }
 
   /** A directory may be known already, reached from elsewhere. */
-  #existing(directory: Directory, { child }: EntryFacts): Inode | undefined {
+  #existing({ child }: EntryFacts): Inode | undefined {
     if (child.type !== 'known' || !isDirectory(child.cap)) return undefined;
-    const known = this.#core.tree.findDirectory(child.cap);
-    // a directory inside itself would make a loop for everybody who walks the tree
-    if (known === directory)
-      throw new TahoeError('a directory that contains itself', { kind: 'corrupt', op: 'vfs.lookup' });
-    return known?.inode;
+    return this.#core.tree.findDirectory(child.cap)?.inode;
+  }
+
+  /** Two nodes can move two directories into each other; whoever walks the tree would never come to an end. */
+  #isAbove(directory: Directory, inode: Inode | undefined): boolean {
+    let above: Inode | undefined = directory.inode;
+    for (let depth = 0; above !== undefined && depth < DEPTH_MAX; depth++) {
+      if (above === inode) return true;
+      above = above.place?.directory.inode;
+    }
+    return false;
   }
 
   #newInode(directory: Directory, name: string, facts: EntryFacts): Inode {
@@ -292,7 +320,7 @@ export class Namespace {
     const inode = tree.addInode(number, facts.kind);
     applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
     const { child } = facts;
-    if (child.type === 'known' && isDirectory(child.cap))
+    if (child.type === 'known' && isDirectory(child.cap) && facts.kind === 'directory')
       tree.addDirectory(inode, child.cap, this.#core.platform.clock.monotonicMs());
     else if (child.type === 'known' && (child.cap.type === 'chk' || child.cap.type === 'lit')) {
       if (facts.kind === 'file') tree.addContent(inode, child.cap);
@@ -345,7 +373,10 @@ export class Namespace {
       this.changed();
       return;
     }
-    if (isPlaced) inode.place = undefined;
+    if (isSamePlace(inode, directory, name)) {
+      inode.place = undefined;
+      if (inode.directory !== undefined) inode.directory.isLost = true;
+    }
     if (isProvenAt(inode, directory, name)) inode.provenPlace = undefined;
     tree.dropIfUnused(inode);
     notify({ what: 'entry', parent: directory.inode.number, name });

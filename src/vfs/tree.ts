@@ -141,6 +141,7 @@ export class Tree {
     dirty.lastMs = nowMs;
     directory.clean.delete(name);
     if (child !== undefined) child.place = { directory, name };
+    if (child?.directory !== undefined) child.directory.isLost = false;
     // created and removed before anything of it was sent: as if it had never been
     if (child === undefined && dirty.expected === undefined && dirty.carried.length === 0) directory.dirty.delete(name);
     this.notePending(directory);

@@ -455,6 +455,66 @@ test('a directory that is removed while another node puts something into it is t
   t.deepEqual(await seenByAnother(grid, rootCap), { '/d': 'directory', '/d/late': 'file late' });
 });
 
+for (const where of ['in one directory', 'in two directories'] as const) {
+  test(`two directories ${where} that two nodes move into each other at once: both are still there`, async (t) => {
+    const { grid, node, root, rootCap, other, there } = await twoNodes(t, slowToLook);
+    const parents: InodeNumber[] = [];
+    for (const name of ['p', 'q']) {
+      const isOne = where === 'in one directory';
+      parents.push(isOne ? root : (await node.vfs.makeDirectory(root, name, newNode)).inode);
+    }
+    for (const [index, name] of ['x', 'y'].entries()) {
+      const d = (await node.vfs.makeDirectory(parents[index]!, name, newNode)).inode;
+      await put(node.vfs, d, `in ${name}`, name);
+    }
+    await drained(node);
+    await other.stop();
+    await other.start();
+    await other.vfs.openRoot(rootCap);
+    const inodesOf = async (who: TestNode, from: InodeNumber) => {
+      const look = async (parent: string, name: string) => {
+        const above = where === 'in one directory' ? from : (await who.vfs.lookup(from, parent)).inode;
+        return { parent: above, name, inode: (await who.vfs.lookup(above, name)).inode };
+      };
+      return { x: await look('p', 'x'), y: await look('q', 'y') };
+    };
+    const [ours, theirs] = [await inodesOf(node, root), await inodesOf(other, there)];
+    await node.vfs.rename(ours.x, { parent: ours.y.inode, name: 'x' }, 'replace');
+    await other.vfs.rename(theirs.y, { parent: theirs.x.inode, name: 'y' }, 'replace');
+    await Promise.all([drained(node), drained(other)]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await Promise.all([drained(node), drained(other)]);
+    const reader = await grid.node();
+    const names = await namesBelow(reader, (await reader.vfs.openRoot(rootCap)).inode);
+    t.true(names.includes('in x') && names.includes('in y'), names.join());
+  });
+}
+
+/** All names in a tree; a directory inside itself shows as something that cannot be entered. */
+async function namesBelow({ vfs }: TestNode, directory: InodeNumber): Promise<string[]> {
+  const names: string[] = [];
+  for (const { name, attributes } of await vfs.readDirectory(directory)) {
+    names.push(name);
+    if (attributes.kind === 'directory') names.push(...(await namesBelow({ vfs } as TestNode, attributes.inode)));
+  }
+  return names;
+}
+
+test('a directory that another node renames while we put something into it takes it along', async (t) => {
+  const { grid, node, root, rootCap, other, there } = await twoNodes(t, slowToLook);
+  const d = (await node.vfs.makeDirectory(root, 'old', newNode)).inode;
+  await drained(node);
+  await other.stop();
+  await other.start();
+  await other.vfs.openRoot(rootCap);
+  await other.vfs.rename({ parent: there, name: 'old' }, { parent: there, name: 'new' }, 'replace');
+  await drained(other);
+  await put(node.vfs, d, 'file', 'x');
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/new': 'directory', '/new/file': 'file x' });
+  t.is((await node.vfs.lookup(root, 'new')).inode, d);
+});
+
 test('a file renamed during its own fsync is synced under its new name', async (t) => {
   const { grid, node, root, rootCap } = await twoNodes(t);
   const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;

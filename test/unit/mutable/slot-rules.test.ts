@@ -291,6 +291,18 @@ test('the first attempt at a new slot is built on wherever it landed: nobody els
   });
 });
 
+test('servers with the rest of a publish that broke off are written first, then those with the lowest numbers', (t) => {
+  const old = version(1, 1);
+  const own = version(2, 2, old);
+  const memory: SlotMemory = { proven: old, attempts: [{ version: own, lineage: [versionKey(old)] }] };
+  const found = assess([...times(6, old), own, own, ...times(2, version(0, 9))], memory);
+  if (found.kind !== 'base') return t.fail(found.kind);
+  t.deepEqual(
+    found.usable.map(({ nickname }) => nickname),
+    ['s6', 's7', 's0', 's1', 's2', 's3', 's4', 's5', 's8', 's9'],
+  );
+});
+
 test('what was seen on a write quorum is proven, whoever published it', (t) => {
   const seen = version(4, 1);
   const found = assess([...times(7, seen), ...times(3, version(2, 9))]);
