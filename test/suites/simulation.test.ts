@@ -1,0 +1,67 @@
+import { setMaxListeners } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import test from 'ava';
+import { configNamed, configs, type SimConfig } from '../sim/config.js';
+import { defectNamed, defects } from '../sim/defects.js';
+import { makeScript, type Script } from '../sim/script.js';
+import { shrink } from '../sim/shrink.js';
+import { runScript } from '../sim/simulation.js';
+
+const REGRESSIONS = 'test/sim/regressions';
+
+// one signal may be listened to by as many calls as there are servers
+setMaxListeners(0);
+
+test.serial(
+  'seeded runs with crashes, losses of power, partitions and damaged messages keep every promise',
+  async (t) => {
+    const steps = 100;
+    for (let seed = 1; seed <= 18; seed++) {
+      const script = makeScript(`suite ${seed}`, steps, configs[seed % configs.length]!);
+      const { violation } = await runScript(script);
+      t.is(violation, undefined, `seed "suite ${seed}" of ${steps} steps, ${script.config}`);
+    }
+  },
+);
+
+test.serial('the same seed gives the same run, message by message', async (t) => {
+  const script = makeScript('twice', 60, configNamed('2-of-4')!);
+  const first = await runScript(script);
+  const second = await runScript(script);
+  t.is(second.traceHash, first.traceHash);
+  t.not((await runScript(makeScript('thrice', 60, configNamed('2-of-4')!))).traceHash, first.traceHash);
+});
+
+test.serial('what the simulation has found once is not found again', async (t) => {
+  const names = readdirSync(REGRESSIONS);
+  for (const name of names) {
+    const script: Script = JSON.parse(readFileSync(`${REGRESSIONS}/${name}`, 'utf8'));
+    t.is((await runScript(script)).violation, undefined, name);
+  }
+  t.true(names.length > 0);
+});
+
+test.serial('deliberate defects are found, and what shows them is made short', async (t) => {
+  t.true(defects.length >= 16);
+  for (const name of ['lost-snapshot', 'fsync-of-the-journal-only', 'key-used-twice', 'name-before-contents']) {
+    const defect = defectNamed(name)!;
+    const options = { seams: defect.seams };
+    const found = await firstFound(defect.seeds, defect.config, options);
+    t.truthy(found, name);
+  }
+  const lost = { seams: defectNamed('segments-of-another-file')!.seams };
+  const found = await firstFound(3, undefined, lost);
+  const shrunk = await shrink(found!.script, found!.violation, lost, 40);
+  t.true(shrunk.script.steps.length < found!.script.steps.length / 2, `${shrunk.script.steps.length} steps`);
+  t.is((await runScript(shrunk.script, lost)).violation?.invariant, found!.violation.invariant);
+});
+
+async function firstFound(seeds: number, name: string | undefined, options: Parameters<typeof runScript>[1]) {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const config: SimConfig = name === undefined ? configs[seed % configs.length]! : configNamed(name)!;
+    const script = makeScript(String(seed), 200, config);
+    const { violation } = await runScript(script, options);
+    if (violation !== undefined) return { script, violation };
+  }
+  return undefined;
+}
