@@ -2,7 +2,7 @@
 import type { Found } from './own-model.js';
 import { difference } from './own-model.js';
 import type { Seat, Simulation } from './simulation.js';
-import { walk } from './vfs-calls.js';
+import { toldFirst, walk } from './vfs-calls.js';
 
 /** Time for all work to end: longer than servers keep a dead upload, and than any back-off. */
 const QUIET_MS = 40 * 60_000;
@@ -50,7 +50,7 @@ async function checkTrees(simulation: Simulation): Promise<void> {
   for (const seat of seats) {
     const view = await treeSeenBy(simulation, seat.node.vfs, seat.node.name);
     if (view === undefined) return;
-    if (saysItHasStopped(seat)) {
+    if (hasPending(seat)) {
       addContents(contents, view);
       continue;
     }
@@ -75,7 +75,7 @@ async function checkTrees(simulation: Simulation): Promise<void> {
 async function treeSeenBy(simulation: Simulation, vfs: Seat['node']['vfs'], who: string) {
   try {
     const root = await simulation.finished(vfs.openRoot(simulation.rootCap));
-    return await simulation.finished(walk(vfs, root.inode));
+    return await simulation.finished(toldFirst(() => walk(vfs, root.inode)));
   } catch (error) {
     simulation.violate('nothing vanishes', `${who} cannot read the tree: ${String(error)}`);
     return undefined;
@@ -83,8 +83,12 @@ async function treeSeenBy(simulation: Simulation, vfs: Seat['node']['vfs'], who:
 }
 
 function isDone(seat: Seat): boolean {
-  const { filesPending, directoriesPending } = seat.node.vfs.status();
-  return filesPending + directoriesPending === 0 || saysItHasStopped(seat);
+  return !hasPending(seat) || saysItHasStopped(seat);
+}
+
+function hasPending({ node }: Seat): boolean {
+  const { filesPending, directoriesPending } = node.vfs.status();
+  return filesPending + directoriesPending > 0;
 }
 
 function saysItHasStopped({ node }: Seat): boolean {

@@ -40,9 +40,10 @@
  *
  * # What may be reported instead
  *
- * A change of the same name by two nodes, and versions of a directory that two nodes made at once: the node that cannot
- * publish says `conflict` and keeps its content in the journal. Directories on servers that were rolled back: `failed`.
- * fsync may fail whenever the grid is not reached in time; the work goes on.
+ * A change of the same name by two nodes: one content keeps the name, the other is there under a conflict name, and the
+ * error is told once. What a node cannot publish for now, as versions of a directory that two nodes made at once, it keeps
+ * in its journal and says `conflict`; a directory on servers that were rolled back: `failed`. fsync may fail whenever the
+ * grid is not reached in time; the work goes on.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { serializeCap } from '../../src/caps/cap.js';

@@ -81,3 +81,14 @@ export async function walk(vfs: Vfs, directory: InodeNumber, prefix = ''): Promi
   }
   return found;
 }
+
+/** Each conflict is told once by an operation on the name; then the operation can be made. */
+export async function toldFirst<Value>(operation: () => Promise<Value>): Promise<Value> {
+  for (;;) {
+    try {
+      return await operation();
+    } catch (error) {
+      if (!isTahoeError(error, 'uncoordinated-write')) throw error;
+    }
+  }
+}
