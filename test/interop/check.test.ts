@@ -23,6 +23,7 @@ async function startMixedGrid() {
   });
   const serversYaml = serversYamlWith(own, await python.serversYaml());
   const ours = await startOurClient(scope, { serversYaml });
+  await ours.connectedTo(10);
   const shares = [...theirs, ...own].map(({ sharesDirectory }) => sharesDirectory);
   return { python, ours, serversYaml, shares, ourShares: own.map(({ sharesDirectory }) => sharesDirectory) };
 }

@@ -1,11 +1,9 @@
 /** The grids of the matrix: servers of either make or of both, an introducer of either, a client of each. One at a time. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { CleanupStack } from '../../support/cleanup.js';
 import { type OurClient, startOurClient } from './our-client.js';
 import { startOurIntroducer } from './our-introducer.js';
 import { startOurServers } from './our-servers.js';
 import { type PythonClient, startPythonClient, startPythonIntroducer, startPythonServers } from './python-grid.js';
-import type { WebApi } from './web-api.js';
 
 /** How many servers of each make. */
 const SERVER_SETS = {
@@ -18,7 +16,6 @@ const INTRODUCERS = ['a Python introducer', 'our introducer'] as const;
 const SERVERS = 10;
 /** Small segments, so that small files have several. */
 export const SEGMENT_BYTES = 131_072;
-const CONNECT_LIMIT_MS = 60_000;
 
 export interface GridKind {
   readonly servers: keyof typeof SERVER_SETS;
@@ -67,18 +64,6 @@ async function startGrid(scope: CleanupStack, { servers, introducer }: GridKind)
     startPythonClient(scope, { introducer: furl, servers: SERVERS, encoding }),
     startOurClient(scope, { introducer: furl, encoding }),
   ]);
-  await untilConnected(ours);
+  await ours.connectedTo(SERVERS);
   return { python, ours };
-}
-
-async function untilConnected(client: WebApi): Promise<void> {
-  const deadline = performance.now() + CONNECT_LIMIT_MS;
-  let connected = 0;
-  while (performance.now() < deadline) {
-    const page = (await (await client.fetch('?t=json')).json()) as { servers: { connection_status: string }[] };
-    connected = page.servers.filter(({ connection_status: status }) => /^connected/i.test(status)).length;
-    if (connected === SERVERS) return;
-    await delay(100);
-  }
-  throw new Error(`our client is connected with ${connected} of ${SERVERS} servers`);
 }

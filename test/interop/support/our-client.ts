@@ -1,6 +1,7 @@
 /** A client of ours in a process of its own, given what a test compares with the Python implementation. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { encodeBase32 } from '../../../src/encoding/base32.js';
 import { NodeDirectory } from '../../../src/node/node-directory.js';
 import type { Cleanup } from '../../support/cleanup.js';
@@ -8,6 +9,8 @@ import type { Outcome } from '../../support/running-tahoe.js';
 import { type RunningProgram, runTahoe, tahoe, tahoeOutput, temporaryDirectory } from '../../support/running-tahoe.js';
 import type { PythonEncoding } from './python-grid.js';
 import type { WebApi } from './web-api.js';
+
+const CONNECT_LIMIT_MS = 60_000;
 
 export interface OurClientOptions {
   /** Undefined: only an introducer names servers. */
@@ -61,6 +64,19 @@ export class OurClient implements WebApi {
   /** A request to its web API, `path` without the leading slash; any status. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     return fetch(`${this.#url}${path}`, init);
+  }
+
+  /** Waits until at least so many servers are connected. */
+  async connectedTo(count: number): Promise<void> {
+    const deadline = performance.now() + CONNECT_LIMIT_MS;
+    let connected = 0;
+    while (performance.now() < deadline) {
+      const page = (await (await this.fetch('?t=json')).json()) as { servers: { connection_status: string }[] };
+      connected = page.servers.filter(({ connection_status: status }) => /^connected/i.test(status)).length;
+      if (connected >= count) return;
+      await delay(100);
+    }
+    throw new Error(`our client is connected with ${connected} of ${count} servers`);
   }
 
   /** What a command printed that must succeed, trimmed. */
