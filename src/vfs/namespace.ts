@@ -301,7 +301,9 @@ export class Namespace {
   /** A directory may be known already, reached from elsewhere. */
   #existing({ child }: EntryFacts): Inode | undefined {
     if (child.type !== 'known' || !isDirectory(child.cap)) return undefined;
-    return this.#core.tree.findDirectory(child.cap)?.inode;
+    const { tree } = this.#core;
+    const known = tree.findDirectory(child.cap)?.inode;
+    return known !== undefined && tree.revive(known) ? known : undefined;
   }
 
   /** Two nodes can move two directories into each other; whoever walks the tree would never come to an end. */

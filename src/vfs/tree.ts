@@ -283,11 +283,19 @@ export class Tree {
     this.pending.delete(directory);
   }
 
+  /** A directory that was forgotten as an inode is found again. False if its number was given away meanwhile. */
+  revive(inode: Inode): boolean {
+    const there = this.inodes.get(inode.number);
+    if (there === undefined) this.inodes.set(inode.number, inode);
+    return there === undefined || there === inode;
+  }
+
   /** Forgets an inode that nothing refers to any more. */
   dropIfUnused(inode: Inode): void {
     const isNeeded =
       inode.place !== undefined || inode.handles > 0 || inode.remembered > 0 || inode.directory?.isRoot === true;
     if (isNeeded || this.dirtyFiles.has(inode)) return;
+    if (inode.directory !== undefined && this.pending.has(inode.directory)) return;
     this.inodes.delete(inode.number);
   }
 }

@@ -515,6 +515,21 @@ test('a directory that another node renames while we put something into it takes
   t.is((await node.vfs.lookup(root, 'new')).inode, d);
 });
 
+test('a directory that another node moves away and that is found again later can be entered', async (t) => {
+  const { node, root, other, there } = await twoNodes(t);
+  const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;
+  const e = (await node.vfs.makeDirectory(root, 'e', newNode)).inode;
+  await put(node.vfs, d, 'file', 'x');
+  await drained(node);
+  await eventually(async () => (await listing(other.vfs, there)).length === 2);
+  t.deepEqual(await listing(other.vfs, (await other.vfs.lookup(there, 'd')).inode), ['file']);
+  await node.vfs.rename({ parent: root, name: 'd' }, { parent: e, name: 'd' }, 'replace');
+  await drained(node);
+  await eventually(async () => (await listing(other.vfs, there)).join() === 'e');
+  const found = await other.vfs.lookup((await other.vfs.lookup(there, 'e')).inode, 'd');
+  t.is(await textAt(other.vfs, found.inode, 'file'), 'x');
+});
+
 test('a file renamed during its own fsync is synced under its new name', async (t) => {
   const { grid, node, root, rootCap } = await twoNodes(t);
   const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;
