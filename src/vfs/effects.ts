@@ -3,6 +3,7 @@
  * again after a start (replay.ts). Nothing here writes records.
  */
 import type { ChkReadCap, LitCap } from '../caps/cap.js';
+import { bytesEqual } from '../encoding/bytes.js';
 import { assert } from '../errors/tahoe-error.js';
 import type { VersionKey } from '../mutable/lineage.js';
 import { newSlot } from '../mutable/slot-keys.js';
@@ -13,6 +14,9 @@ import type { KeyPair } from './key-pool.js';
 import { Overlay } from './overlay.js';
 import type { StoredContent } from './receipts.js';
 import type { Tree } from './tree.js';
+
+/** Older ones are forgotten: if one of them stands somewhere after all it is merged like anybody else's. */
+const ATTEMPTS_MAX = 16;
 
 export class Effects {
   readonly log: Log;
@@ -90,12 +94,17 @@ export class Effects {
   }
 
   attempt(directory: Directory, open: OpenAttempt): void {
-    directory.attempts.push(open);
+    const { attempts, dirty } = directory;
+    const { version, key, base, lineage } = open.attempt;
+    // an attempt that is made again has the same contents: they are kept once
+    const same = attempts.find(({ attempt }) => bytesEqual(attempt.content, open.attempt.content));
+    const content = same?.attempt.content ?? open.attempt.content;
+    attempts.push({ attempt: { version, key, base, lineage, content }, names: open.names });
+    if (attempts.length > ATTEMPTS_MAX) attempts.shift();
     for (const { name, change, entry, isSuperseded } of open.names) {
-      if (isSuperseded) continue;
-      const carried = directory.dirty.get(name)?.carried;
-      // the same change is the same entry in every attempt, unless it was merged with somebody else's in between
-      carried?.push({ change, entry });
+      const carried = isSuperseded ? undefined : dirty.get(name)?.carried;
+      const isKnown = carried?.some((known) => known.change === change && isSame(known.entry, entry));
+      if (isKnown === false) carried?.push({ change, entry });
     }
     this.tree.notePending(directory);
   }
@@ -108,4 +117,9 @@ export class Effects {
     directory.newKey = undefined;
     this.tree.applyProven(directory, open.names);
   }
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return bytesEqual(a, b);
 }
