@@ -6,6 +6,7 @@ import { concatBytes } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { sleep } from '../platform/clock.js';
 import { assessSlot, type Base, type OwnAttempt } from './assess-slot.js';
+import { type VersionKey, versionKey } from './lineage.js';
 import { mapSlot, slotServers } from './map-slot.js';
 import { type Attempt, makeAttempt, publishAttempt } from './publish.js';
 import { RegisterHistory } from './register-history.js';
@@ -20,7 +21,7 @@ import {
   type SlotMap,
   seenShareNumbers,
 } from './slot-map.js';
-import { makeUpdate, type RangeChange } from './update-in-place.js';
+import { makeUpdate, type RangeChange, type UpdateInput } from './update-in-place.js';
 
 /** Attempts that are not proven, or maps with too few answers, before the caller is told. */
 const roundsMax = 4;
@@ -35,16 +36,42 @@ const unsettledMaxMs = 120_000;
 
 export type SlotChange =
   /** The whole contents, whatever they were. */
-  { readonly kind: 'replace'; readonly content: Uint8Array } | ({ readonly kind: 'update' } & RangeChange);
+  | { readonly kind: 'replace'; readonly content: Uint8Array }
+  | ({ readonly kind: 'update' } & RangeChange)
+  | ({ readonly kind: 'version' } & NewVersion);
+
+/** The next version of a file; `offset` and `length` are where it differs from the version that is expected. */
+export interface NewVersion {
+  readonly sizeBytes: number;
+  readonly offset: number;
+  readonly length: number;
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
 
 export interface ChangeOptions {
   /** Of new files: the file's own encoding is kept. */
   readonly quorums: Quorums;
   readonly sharesHappy: number;
+  /** The change is made to nothing but this version. Default: to whatever stands. */
+  readonly expected?: ExpectedVersion;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ExpectedVersion {
+  readonly version: VersionKey;
+  /** What was built on it before and never proven. */
+  readonly attempts: readonly EarlierAttempt[];
+  /** An attempt is sent when this has resolved. */
+  readonly onAttempt: (attempt: OwnAttempt) => Promise<void>;
+}
+
+export interface EarlierAttempt extends OwnAttempt {
+  /** It is an attempt at this change, not at one before it. */
+  readonly hasChange: boolean;
 }
 
 /**
- * Resolves when the change is proven. Kinds: `unhappy` (it may or may not stand), `unrecoverable` (no shares, or none
+ * Resolves with the version that holds the change when that is proven. Kinds: `unhappy` (it may or may not stand), `unrecoverable` (no shares, or none
  * with the private key), `uncoordinated-write` (another writer; theirs stands), `invalid` (an update behind the end),
  * `too-large` (an update that takes a rewrite of more than fits into memory), `read-only`.
  */
@@ -53,12 +80,12 @@ export function changeSlot(
   keys: SlotKeys,
   change: SlotChange,
   options: ChangeOptions,
-): Promise<void> {
+): Promise<VersionKey> {
   return new SlotWriter(context, keys, change, options).run();
 }
 
 type Round =
-  | { readonly kind: 'proven' }
+  | { readonly kind: 'proven'; readonly version: VersionKey }
   | { readonly kind: 'again'; readonly reason: string }
   /** Somebody may be at work. */
   | { readonly kind: 'unsettled'; readonly reason: string };
@@ -69,8 +96,8 @@ class SlotWriter {
   readonly #change: SlotChange;
   readonly #options: ChangeOptions;
   readonly #history: RegisterHistory;
-  /** Attempts that were sent and not proven: all of them with this change in them. */
-  readonly #attempts: OwnAttempt[] = [];
+  /** Attempts that were sent and not proven. */
+  readonly #attempts: EarlierAttempt[];
 
   constructor(context: SlotContext, keys: SlotKeys, change: SlotChange, options: ChangeOptions) {
     this.#context = context;
@@ -78,23 +105,29 @@ class SlotWriter {
     this.#change = change;
     this.#options = options;
     this.#history = new RegisterHistory(context);
+    this.#attempts = [...(options.expected?.attempts ?? [])];
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<VersionKey> {
     const { clock, entropy } = this.#context;
+    const { signal, expected } = this.#options;
     if (this.#keys.writeKey === undefined) throw failure('read-only', 'the capability does not allow writing');
     const startedMs = clock.monotonicMs();
     for (let round = 1; ; ) {
+      signal?.throwIfAborted();
       const result = await this.#round();
-      if (result.kind === 'proven') return;
+      if (result.kind === 'proven') return result.version;
       if (result.kind === 'unsettled') {
         const { settleMs } = this.#history;
-        if (clock.monotonicMs() - startedMs > Math.min(2 * settleMs, unsettledMaxMs)) throw foreign(result.reason);
-        await sleep(clock, Math.min(settlePollMs, settleMs / 4));
+        if (clock.monotonicMs() - startedMs > Math.min(2 * settleMs, unsettledMaxMs)) {
+          // whoever expects a version has not seen another one yet
+          throw expected === undefined ? foreign(result.reason) : failure('unhappy', result.reason);
+        }
+        await sleep(clock, Math.min(settlePollMs, settleMs / 4), signal);
         continue;
       }
       if (round++ === roundsMax) throw failure('unhappy', `the file could not be written: ${result.reason}`);
-      await sleep(clock, entropy.fraction() * Math.min(pauseMaxMs, 200 * 2 ** round));
+      await sleep(clock, entropy.fraction() * Math.min(pauseMaxMs, 200 * 2 ** round), signal);
     }
   }
 
@@ -113,8 +146,22 @@ class SlotWriter {
       case 'unsettled':
         return { kind: 'unsettled', reason: assessment.reason };
       case 'base':
-        return this.#publish(map, quorums, assessment, isSettled);
+        return this.#judge(assessment) ?? this.#publish(map, quorums, assessment, isSettled);
     }
+  }
+
+  /** Undefined if what stands is what was expected. */
+  #judge(base: Base): Round | undefined {
+    const { expected } = this.#options;
+    if (expected === undefined) return undefined;
+    const own = new Set([expected.version, ...this.#attempts.map(({ version }) => versionKey(version))]);
+    if ([base, ...base.forks].every(({ key }) => own.has(key))) return undefined;
+    const within = this.#attempts.find((each) => each.hasChange && base.lineage.includes(versionKey(each.version)));
+    if (within === undefined || base.forks.length > 0) throw foreign('a version that was not expected stands');
+    // whoever wrote after us has seen ours
+    if (base.proven !== undefined && versionKey(base.proven) === base.key)
+      return { kind: 'proven', version: versionKey(within.version) };
+    return { kind: 'unsettled', reason: 'another writer goes on from what was written' };
   }
 
   async #publish(map: SlotMap, quorums: Quorums, base: Base, isSettled: boolean): Promise<Round> {
@@ -126,15 +173,17 @@ class SlotWriter {
     }
     const attempt = await this.#attempt(map, quorums, base);
     const { version, lineage } = attempt;
-    this.#attempts.push({ version, lineage });
+    this.#attempts.push({ version, lineage, hasChange: true });
+    await this.#options.expected?.onAttempt({ version, lineage });
     const result = await publishAttempt(this.#context, this.#keys, attempt, {
       map,
       usable,
       quorums,
       isNew: false,
     });
-    if (result.kind === 'proven') return { kind: 'proven' };
-    if (result.kind === 'collision') throw foreign(result.reason);
+    if (result.kind === 'proven') return { kind: 'proven', version: attempt.key };
+    // who expects a version learns from the next map whose it was: a late message of its own is possible
+    if (result.kind === 'collision' && this.#options.expected === undefined) throw foreign(result.reason);
     return { kind: 'again', reason: result.reason };
   }
 
@@ -144,9 +193,16 @@ class SlotWriter {
     const lineage = { version: base.base, lineage: [...base.lineage, ...forks.flatMap((f) => [f.key, ...f.lineage])] };
     const common = { keys: this.#keys, signing, quorums, sequenceNumber: base.highestSequenceNumber + 1 };
     const change = this.#change;
-    if (change.kind === 'replace')
-      return makeAttempt(this.#context, { ...common, content: change.content, base: lineage });
-    const source = readableOf(map, base);
+    const source = findReadable(map, base);
+    if (change.kind === 'version' && source?.key === base.key) {
+      const update = await this.#updateTo(change, { ...common, map, usable, lineage, base: source });
+      if (update !== undefined) return update;
+    }
+    if (change.kind !== 'update') {
+      const content = change.kind === 'replace' ? change.content : await change.read(0, change.sizeBytes);
+      return makeAttempt(this.#context, { ...common, content, base: lineage });
+    }
+    if (source === undefined) throw failure('unrecoverable', 'no version of the file can be read');
     if (change.offset > source.prefix.dataLength)
       throw failure('invalid', `offset ${change.offset} is behind the end of the file (${source.prefix.dataLength})`);
     const update =
@@ -156,6 +212,14 @@ class SlotWriter {
     if (update !== undefined) return update;
     const before = await retrieveVersion(this.#context, this.#keys, source);
     return makeAttempt(this.#context, { ...common, content: splice(before, change), base: lineage });
+  }
+
+  /** Undefined if it has to be written whole. */
+  async #updateTo(change: NewVersion, input: Omit<UpdateInput, 'change'>): Promise<Attempt | undefined> {
+    const { sizeBytes, offset, length } = change;
+    const { dataLength } = input.base.prefix;
+    if (this.#keys.format !== 'mdmf' || length === 0 || sizeBytes < dataLength || offset > dataLength) return undefined;
+    return makeUpdate(this.#context, { ...input, change: { offset, data: await change.read(offset, length) } });
   }
 
   /** The first servers of the list, or all of them if the shares turn out not to be there. */
@@ -181,12 +245,12 @@ class SlotWriter {
 }
 
 /** The base, or what it was built on while too few of its own shares are there: an update gives the same on either. */
-function readableOf(map: SlotMap, { key, lineage }: Base): SeenVersion {
+function findReadable(map: SlotMap, { key, lineage }: Base): SeenVersion | undefined {
   for (const each of [key, ...lineage]) {
     const seen = map.versions.get(each);
     if (seen !== undefined && seen.shares.size >= seen.prefix.sharesNeeded) return seen;
   }
-  throw failure('unrecoverable', 'no version of the file can be read');
+  return undefined;
 }
 
 function splice(before: Uint8Array, { offset, data }: RangeChange): Uint8Array {

@@ -1,6 +1,6 @@
 /** Everything that is pending, written once more at the head of the journal, so that what is behind it can be recycled. */
 import { serializeCap } from '../caps/cap.js';
-import type { Directory, Inode } from './inode.js';
+import type { Directory, FileContent, Inode } from './inode.js';
 import type { OverlayView } from './overlay.js';
 import { serializeOverlay } from './overlay-codec.js';
 import { checkpointedName, conflictRecord } from './record-forms.js';
@@ -24,7 +24,8 @@ function expectedBytes({ pending, dirtyFiles, conflicts }: Tree): number {
     for (const { attempt } of attempts) bytes += 2 * attempt.content.length;
   }
   for (const { content } of dirtyFiles) {
-    const extents = (content?.overlay?.extentCount ?? 0) + (content?.snapshot?.extentCount ?? 0);
+    const views = [content?.overlay, content?.snapshot, content?.kept];
+    const extents = views.reduce((sum, view) => sum + (view?.extentCount ?? 0), 0);
     bytes += NAME_RECORDS_BYTES + EXTENT_BYTES * extents;
   }
   return bytes;
@@ -71,7 +72,7 @@ class Checkpoint {
     if (!inode.journaled) this.#writer.describe(inode);
     this.#writer.beginContent(inode);
     const { generation: g, hasUnsnapshotted: unsnapshotted } = content;
-    const appendExtents = (which: 'overlay' | 'snapshot', extents: OverlayView) => {
+    const appendExtents = (which: records.OverlayRecord['which'], extents: OverlayView) => {
       const pieces = serializeOverlay(extents, records.PART_BYTES);
       const parts = this.#writer.appendParts(kinds.overlayPart, inode.number, pieces);
       this.#writer.append(kinds.overlay, {
@@ -82,16 +83,20 @@ class Checkpoint {
         unsnapshotted,
       } satisfies records.OverlayRecord);
     };
+    if (content.kept !== undefined) appendExtents('base', content.kept);
     if (content.snapshot !== undefined) appendExtents('snapshot', content.snapshot);
     appendExtents('overlay', content.overlay);
-    if (content.uploaded !== undefined) {
-      const { generation, cap } = content.uploaded;
-      this.#writer.append(kinds.uploaded, {
-        i: inode.number,
-        g: generation,
-        cap: serializeCap(cap),
-        ...storedField(content, cap),
-      } satisfies records.UploadedRecord);
+    if (content.uploaded !== undefined) this.#appendUploaded(inode, content, content.uploaded);
+  }
+
+  #appendUploaded(inode: Inode, content: FileContent, { generation: g, cap }: FileContent['uploaded'] & object): void {
+    const i = inode.number;
+    if (cap.type !== 'mutable') {
+      const record: records.UploadedRecord = { i, g, cap: serializeCap(cap), ...storedField(content, cap) };
+      this.#writer.append(kinds.uploaded, record);
+    } else if (g > 0) {
+      const record: records.SlotStandsRecord = { i, g, version: cap.version, size: cap.sizeBytes };
+      this.#writer.append(kinds.slotStands, record);
     }
   }
 

@@ -115,7 +115,9 @@ export class DeltaMerge {
         return 'again';
       case 'theirs-with-ours':
         if (dirty.child?.directory === undefined) {
-          this.#takeObject(dirty.child!, readEntry(stands!, directory.keys!.writeKey, false));
+          const { child } = readEntry(stands!, directory.keys!.writeKey, false);
+          this.#core.tree.takeChild(dirty.child!, child);
+          this.#core.notify({ what: 'content', inode: dirty.child!.number });
           this.#takeAttributes(judged, stands!);
         } else this.#yield(judged);
         return 'again';
@@ -151,19 +153,6 @@ export class DeltaMerge {
   #applyAttributes(inode: Inode, facts: EntryFacts): void {
     const { defaultUid: uid, defaultGid: gid } = this.#core.settings;
     applyEntry(inode, facts, { uid, gid });
-  }
-
-  /** The contents are theirs. */
-  #takeObject(inode: Inode, { child }: EntryFacts): void {
-    const { content } = inode;
-    if (content === undefined) {
-      if (inode.kind === 'file') inode.other = child;
-      return;
-    }
-    if (child.type !== 'known' || (child.cap.type !== 'chk' && child.cap.type !== 'lit')) return;
-    content.base = child.cap;
-    content.contentNumber++;
-    this.#core.notify({ what: 'content', inode: inode.number });
   }
 
   /** Changing beats removing, and nobody's change goes because somebody else removed what was there before. */

@@ -8,7 +8,14 @@ import { assert } from '../errors/tahoe-error.js';
 import type { VersionKey } from '../mutable/lineage.js';
 import { newSlot } from '../mutable/slot-keys.js';
 import type { Clock } from '../platform/clock.js';
-import type { Directory, Inode, OpenAttempt } from './inode.js';
+import {
+  contentSize,
+  type Directory,
+  type Inode,
+  type MutableVersion,
+  type OpenAttempt,
+  type SlotAttempt,
+} from './inode.js';
 import type { Log } from './journal/log.js';
 import type { KeyPair } from './key-pool.js';
 import { Overlay } from './overlay.js';
@@ -39,8 +46,11 @@ export class Effects {
     if (content === undefined) return;
     content.snapshot?.release();
     content.overlay?.clear();
+    content.kept?.clear();
     content.snapshot = undefined;
     content.overlay = undefined;
+    content.kept = undefined;
+    content.whole = undefined;
     this.tree.dirtyFiles.delete(inode);
   }
 
@@ -54,6 +64,13 @@ export class Effects {
     content.failure = undefined;
     content.dirtySinceMs = this.nowMs();
     this.tree.dirtyFiles.add(inode);
+  }
+
+  /** Where the journal has bytes of a mutable base, as far as it has them. */
+  keptBase(inode: Inode): Overlay {
+    const content = inode.content!;
+    content.kept ??= new Overlay(this.log, contentSize(content.base));
+    return content.kept;
   }
 
   noteUnsnapshotted(inode: Inode): void {
@@ -80,6 +97,28 @@ export class Effects {
       return false;
     }
     content.base = cap;
+    content.uploaded = undefined;
+    content.dirtySinceMs = undefined;
+    this.dropContent(inode);
+    return true;
+  }
+
+  slotAttempt(inode: Inode, attempt: SlotAttempt): void {
+    const content = inode.content!;
+    if (content.base.type !== 'mutable') return;
+    content.base = { ...content.base, attempts: [...content.base.attempts, attempt] };
+  }
+
+  /** Returns true if nothing newer is waiting. */
+  slotStands(inode: Inode, generation: number, stands: Pick<MutableVersion, 'version' | 'sizeBytes'>): boolean {
+    const { content } = inode;
+    if (content?.overlay === undefined || content.base.type !== 'mutable') return false;
+    // where the overlay lets its base show through, this version has the same bytes
+    content.base = { ...content.base, ...stands, attempts: [] };
+    if (generation < content.generation || content.hasUnsnapshotted) {
+      content.uploaded = { generation, cap: content.base };
+      return false;
+    }
     content.uploaded = undefined;
     content.dirtySinceMs = undefined;
     this.dropContent(inode);

@@ -64,10 +64,11 @@ export class EligibleNames {
 /** The capability that an entry for this inode carries. */
 export function contentCap(inode: Inode) {
   const { content } = inode;
-  if (content === undefined) return undefined;
-  if (content.overlay === undefined) return content.base;
-  assert(content.uploaded !== undefined, 'a file whose content is on the grid');
-  return content.uploaded.cap;
+  // a mutable file keeps its capability
+  if (content === undefined || inode.other !== undefined) return undefined;
+  const cap = content.overlay === undefined ? content.base : content.uploaded?.cap;
+  assert(cap !== undefined && cap.type !== 'mutable', 'a file whose content is on the grid');
+  return cap;
 }
 
 /** True if others can come to a directory by names that are on the grid, or that go there with those chosen now. */

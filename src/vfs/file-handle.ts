@@ -44,9 +44,10 @@ export class OpenFile implements FileHandle {
   async read(offset: number, length: number, options: ReadOptions = {}): Promise<Uint8Array> {
     this.#check(this.#flags.read, 'reading');
     this.#core.activity.note();
-    const { overlay, base } = this.#inode.content!;
-    if (overlay !== undefined) return this.#core.contents.read(overlay, base, offset, length, options);
-    return this.#core.contents.file(base).read(offset, length, options);
+    const content = this.#inode.content!;
+    if (content.overlay !== undefined)
+      return this.#core.contents.read(content.overlay, content, offset, length, options);
+    return this.#core.contents.readBase(content, offset, length, options);
   }
 
   async write(offset: number, data: Uint8Array): Promise<void> {

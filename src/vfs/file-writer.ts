@@ -6,6 +6,10 @@ import { timestampFromMs } from './timestamps.js';
 
 /** Offsets beyond this do not fit a share. */
 const FILE_BYTES_MAX = 2 ** 53 - 1;
+/** A mutable file may have to be written whole, out of memory. */
+const MUTABLE_BYTES_MAX = 2 ** 30;
+/** Up to this size the base of a mutable file is kept in the journal while it is being changed. */
+const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Writes all of `data` at `offset`, or at the end of the file if that is undefined. */
 export async function writeFile(
@@ -17,23 +21,52 @@ export async function writeFile(
   // there is no record of nothing, and it does not extend the file
   if (data.length === 0) return;
   const content = inode.content!;
-  while (content.blocked !== undefined) await content.blocked;
+  await readyToChange(core, inode);
   const start = offset ?? content.sizeBytes;
-  if (start + data.length > FILE_BYTES_MAX)
-    throw new TahoeError('the file would be too large', { kind: 'too-large', op: 'vfs.write' });
+  if (start + data.length > (inode.other === undefined ? FILE_BYTES_MAX : MUTABLE_BYTES_MAX)) throw tooLarge();
   const ready = core.ledger.log.whenReady();
   const done = ready === undefined ? core.ledger.write(inode, start, data) : 0;
   touch(core, inode);
   if (done === data.length) return;
-  const rest = writeRest(core, inode, start + done, data.subarray(done));
-  content.blocked = rest.then(
+  await blocking(inode, writeRest(core, inode, start + done, data.subarray(done)));
+}
+
+/** Earlier writes are in the journal, and what a change leaves of the base of a small mutable file is too. */
+export async function readyToChange(core: VfsCore, inode: Inode, newSizeBytes?: number): Promise<void> {
+  const content = inode.content!;
+  while (content.blocked !== undefined) await content.blocked;
+  if (newSizeBytes !== undefined && inode.other !== undefined && newSizeBytes > MUTABLE_BYTES_MAX) throw tooLarge();
+  // nothing of it is left
+  if (newSizeBytes === 0) return;
+  const isToKeep = inode.other !== undefined && content.base.type === 'mutable' && content.overlay === undefined;
+  const { sizeBytes } = content;
+  if (isToKeep && sizeBytes > 0 && sizeBytes <= KEPT_BYTES_MAX) await blocking(inode, keepBase(core, inode, sizeBytes));
+}
+
+async function keepBase(core: VfsCore, inode: Inode, sizeBytes: number): Promise<void> {
+  const { ledger, contents } = core;
+  const bytes = await contents.readBase(inode.content!, 0, sizeBytes);
+  try {
+    for (let done = 0; done < bytes.length; ) {
+      await ledger.log.whenReady();
+      done += ledger.keepBase(inode, done, bytes.subarray(done));
+    }
+  } catch (error) {
+    ledger.dropIfUntouched(inode);
+    throw error;
+  }
+}
+
+/** Other writes come after this. */
+async function blocking({ content }: Inode, work: Promise<void>): Promise<void> {
+  content!.blocked = work.then(
     () => undefined,
     () => undefined,
   );
   try {
-    await rest;
+    await work;
   } finally {
-    content.blocked = undefined;
+    content!.blocked = undefined;
   }
 }
 
@@ -48,4 +81,8 @@ async function writeRest(core: VfsCore, inode: Inode, offset: number, data: Uint
 function touch(core: VfsCore, inode: Inode): void {
   inode.modified = timestampFromMs(core.platform.clock.wallMs());
   inode.changed = inode.modified;
+}
+
+function tooLarge(): TahoeError {
+  return new TahoeError('the file would be too large', { kind: 'too-large', op: 'vfs.write' });
 }

@@ -5,10 +5,11 @@
  * proven to have it (`provenPlace`); while the two differ the name in `provenPlace` must not go away on the grid before
  * the name in `place` is proven, so that a file moved between directories is never in neither.
  */
-import type { ChkReadCap, DirectoryCap, LitCap } from '../caps/cap.js';
+import type { ChkReadCap, DirectoryCap, LitCap, MutableReadCap, MutableWriteCap } from '../caps/cap.js';
 import type { ChildCap } from '../caps/child-caps.js';
 import type { Metadata } from '../dirnode/metadata.js';
 import type { PackedEntry } from '../dirnode/packing.js';
+import type { OwnAttempt } from '../mutable/assess-slot.js';
 import type { VersionKey } from '../mutable/lineage.js';
 import type { Attempt } from '../mutable/publish.js';
 import type { RegisterHistory } from '../mutable/register-history.js';
@@ -46,12 +47,12 @@ export class Inode {
   place: Place | undefined;
   provenPlace: Place | undefined;
 
-  /** A regular file whose content is immutable. */
+  /** Of a regular file; of a mutable one only while it is open or has something that is not on the grid. */
   content: FileContent | undefined;
   directory: Directory | undefined;
-  /** Anything else that an entry may hold: a mutable file, an unknown capability. */
+  /** Anything else that an entry may hold: a mutable file, which keeps its capability, or an unknown one. */
   other: ChildCap | undefined;
-  /** Size of that file as last seen; it is not in the capability. */
+  /** Size of a mutable file as last seen; it is not in the capability. */
   otherSizeBytes = 0;
 
   /** How often the kernel holds this number. */
@@ -66,9 +67,29 @@ export class Inode {
   }
 }
 
+/** One version of a mutable file. */
+export interface MutableVersion {
+  readonly type: 'mutable';
+  readonly cap: MutableWriteCap | MutableReadCap;
+  readonly version: VersionKey;
+  readonly sizeBytes: number;
+  /** Attempts of this node on top of it that are not proven. Where the base shows through they have the same bytes. */
+  readonly attempts: readonly SlotAttempt[];
+}
+
+export interface SlotAttempt extends OwnAttempt {
+  readonly generation: number;
+}
+
+export type ContentBase = ChkReadCap | LitCap | MutableVersion;
+
 export class FileContent {
   /** The content that the overlay lies over; what the grid has when there is no overlay. */
-  base: ChkReadCap | LitCap;
+  base: ContentBase;
+  /** Bytes of a mutable base in memory: all of them, as far as it shows through. */
+  whole: Uint8Array | undefined;
+  /** Bytes of a mutable base in the journal: servers keep no version that was replaced. */
+  kept: Overlay | undefined;
   /** Bytes written here that are not proven on the grid. */
   overlay: Overlay | undefined;
   /** Number of the newest snapshot; 0 if there was none since the overlay began. */
@@ -76,7 +97,7 @@ export class FileContent {
   snapshot: OverlaySnapshot | undefined;
   /** Bytes were written after the newest snapshot. */
   hasUnsnapshotted = false;
-  uploaded: { readonly generation: number; readonly cap: ChkReadCap | LitCap } | undefined;
+  uploaded: { readonly generation: number; readonly cap: ContentBase } | undefined;
   /** Where the shares of the last upload went; undefined for a content that was not uploaded here. */
   stored: { readonly cap: ChkReadCap | LitCap; readonly content: StoredContent } | undefined;
   writers = 0;
@@ -89,8 +110,9 @@ export class FileContent {
   blocked: Promise<void> | undefined;
   failure: string | undefined;
 
-  constructor(base: ChkReadCap | LitCap) {
+  constructor(base: ContentBase) {
     this.base = base;
+    if (base.type === 'mutable') this.contentNumber = contentNumberOf(base);
   }
 
   get sizeBytes(): number {
@@ -104,8 +126,13 @@ export interface UploadState {
   readonly done: Promise<void>;
 }
 
-export function contentSize(cap: ChkReadCap | LitCap): number {
-  return cap.type === 'lit' ? cap.data.length : cap.sizeBytes;
+export function contentSize(base: ContentBase): number {
+  return base.type === 'lit' ? base.data.length : base.sizeBytes;
+}
+
+/** A safe integer out of the hash that stands for all contents: behind format and sequence number in the key. */
+export function contentNumberOf({ version }: MutableVersion): number {
+  return Number.parseInt(version.slice(18, 30), 16);
 }
 
 /** A name whose entry on the grid is not, or may not be, what this node's view has. */
@@ -148,6 +175,8 @@ export interface OpenConflict {
   readonly whenMs: number;
   readonly ours: ConflictSide | undefined;
   readonly theirs: ConflictSide | undefined;
+  /** Ours was meant for a mutable file that somebody else has changed: it becomes an immutable file of its own. */
+  readonly isOfMutable?: boolean;
   /** The error has been given to somebody who called an operation. */
   isReported: boolean;
 }

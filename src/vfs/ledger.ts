@@ -4,11 +4,11 @@
  */
 import { type ChkReadCap, type LitCap, serializeCap } from '../caps/cap.js';
 import { assert } from '../errors/tahoe-error.js';
-import type { VersionKey } from '../mutable/lineage.js';
+import { type VersionKey, versionKey } from '../mutable/lineage.js';
 import type { Clock } from '../platform/clock.js';
 import { writeCheckpoint } from './checkpoint.js';
 import type { Effects } from './effects.js';
-import type { Directory, Inode, OpenAttempt, OpenConflict } from './inode.js';
+import type { Directory, Inode, OpenAttempt, OpenConflict, SlotAttempt } from './inode.js';
 import type { Log, LogPosition } from './journal/log.js';
 import type { KeyPair } from './key-pool.js';
 import type { Overlay } from './overlay.js';
@@ -66,26 +66,32 @@ export class Ledger {
    * much was).
    */
   write(inode: Inode, offset: number, data: Uint8Array): number {
-    const overlay = this.#overlayOf(inode);
+    const done = this.#appendBytes(kinds.write, inode, this.#overlayOf(inode), offset, data);
+    this.#effects.noteUnsnapshotted(inode);
+    return done;
+  }
+
+  /** The same for bytes of a mutable base, before the first change of the file. */
+  keepBase(inode: Inode, offset: number, data: Uint8Array): number {
+    this.#overlayOf(inode);
+    return this.#appendBytes(kinds.baseWrite, inode, this.#effects.keptBase(inode), offset, data);
+  }
+
+  #appendBytes(kind: number, inode: Inode, target: Overlay, offset: number, data: Uint8Array): number {
     let done = 0;
     while (done < data.length) {
       const piece = data.subarray(done, done + records.WRITE_BYTES_MAX);
       let position: LogPosition;
       try {
-        position = this.log.append(
-          kinds.write,
-          [records.encodeWriteHeader(inode.number, offset + done), piece],
-          'data',
-        );
+        position = this.log.append(kind, [records.encodeWriteHeader(inode.number, offset + done), piece], 'data');
       } catch (error) {
         if (done > 0) break;
-        this.#dropIfUntouched(inode);
+        this.dropIfUntouched(inode);
         throw error;
       }
-      overlay.write(offset + done, piece.length, position);
+      target.write(offset + done, piece.length, position);
       done += piece.length;
     }
-    this.#effects.noteUnsnapshotted(inode);
     return done;
   }
 
@@ -122,6 +128,21 @@ export class Ledger {
       s: stored,
     } satisfies records.UploadedRecord);
     return this.#effects.uploaded(inode, generation, cap, stored);
+  }
+
+  /** A version of a mutable file is about to be sent. Durable before that: the caller syncs. */
+  slotAttempt(inode: Inode, { generation, version, lineage }: SlotAttempt): void {
+    const record = { i: inode.number, g: generation, version: versionKey(version), lineage };
+    this.#writer.append(kinds.slotAttempt, record satisfies records.SlotAttemptRecord);
+    this.#effects.slotAttempt(inode, { generation, version, lineage });
+  }
+
+  /** A version of a mutable file stands. Returns true if nothing newer is waiting. */
+  slotStands(inode: Inode, generation: number, version: VersionKey, sizeBytes: number): boolean {
+    if (!this.#tree.dirtyFiles.has(inode)) return true;
+    const record: records.SlotStandsRecord = { i: inode.number, g: generation, version, size: sizeBytes };
+    this.#writer.append(kinds.slotStands, record);
+    return this.#effects.slotStands(inode, generation, { version, sizeBytes });
   }
 
   dropContent(inode: Inode): void {
@@ -229,7 +250,7 @@ export class Ledger {
   }
 
   /** An overlay that was begun for a write which was refused. */
-  #dropIfUntouched(inode: Inode): void {
+  dropIfUntouched(inode: Inode): void {
     const { generation, hasUnsnapshotted } = inode.content!;
     if (generation === 0 && !hasUnsnapshotted) this.dropContent(inode);
   }

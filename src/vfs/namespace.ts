@@ -351,16 +351,8 @@ export class Namespace {
     const isSame = facts !== undefined && facts.kind === inode.kind && isSameObject(inode, facts);
     if (isSame) {
       applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
-      const { child } = facts;
-      if (
-        inode.content !== undefined &&
-        child.type === 'known' &&
-        (child.cap.type === 'chk' || child.cap.type === 'lit')
-      ) {
-        if (inode.content.overlay === undefined) inode.content.base = child.cap;
-        inode.content.contentNumber++;
-        notify({ what: 'content', inode: inode.number });
-      }
+      tree.takeChild(inode, facts.child);
+      if (inode.content !== undefined) notify({ what: 'content', inode: inode.number });
       notify({ what: 'attributes', inode: inode.number });
       return;
     }

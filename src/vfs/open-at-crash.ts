@@ -7,7 +7,7 @@ import { encodeUtf8 } from '../encoding/bytes.js';
 import type { VfsCore } from './core.js';
 import type { Inode, Place } from './inode.js';
 import { NAME_BYTES_MAX } from './names.js';
-import { Overlay, type OverlaySnapshot } from './overlay.js';
+import { Overlay, type OverlayView } from './overlay.js';
 import { pathOf } from './paths.js';
 import type { InodeNumber } from './vfs.js';
 
@@ -42,11 +42,17 @@ function splitOff({ tree, ledger, platform }: VfsCore, inode: Inode, number: Ino
   copy.changed = inode.changed;
   const copied = tree.addContent(copy, content.base);
   copied.overlay = content.overlay;
+  if (content.kept !== undefined) copied.kept = restoreOverlay(ledger, content.kept);
   copied.dirtySinceMs = platform.clock.monotonicMs();
   tree.dirtyFiles.add(copy);
   content.hasUnsnapshotted = false;
   content.overlay = content.snapshot === undefined ? undefined : restoreOverlay(ledger, content.snapshot);
-  if (content.overlay === undefined) tree.dirtyFiles.delete(inode);
+  if (content.overlay === undefined) {
+    content.kept?.clear();
+    content.kept = undefined;
+    tree.dirtyFiles.delete(inode);
+    tree.closeIfUnused(inode);
+  }
   return close(copy);
 }
 
@@ -82,7 +88,7 @@ function cut(name: string, suffix: string): string {
   return characters.join('') + suffix;
 }
 
-function restoreOverlay({ log }: VfsCore['ledger'], snapshot: OverlaySnapshot): Overlay {
+function restoreOverlay({ log }: VfsCore['ledger'], snapshot: OverlayView): Overlay {
   const { sizeBytes, baseBytes } = snapshot;
   return Overlay.restore(log, { sizeBytes, baseBytes, extents: snapshot.extents() });
 }

@@ -124,6 +124,11 @@ class Rebuild {
       return;
     }
     this.#begun.set(i, position);
+    if (which === 'base') {
+      // what is not there is still asked of the servers
+      await this.#sayBytes(kinds.baseWrite, i, parseOverlay(pieces));
+      return;
+    }
     // the same as the snapshot, which was said just before
     if (which === 'overlay' && !unsnapshotted && g > 0) return;
     const isWhole = await this.#sayContent(i, parseOverlay(pieces));
@@ -139,11 +144,15 @@ class Rebuild {
   }
 
   /** False if some of it cannot be read. */
-  async #sayContent(i: number, { sizeBytes, baseBytes, extents }: OverlayState): Promise<boolean> {
-    for (const size of [baseBytes, sizeBytes]) {
+  async #sayContent(i: number, state: OverlayState): Promise<boolean> {
+    for (const size of [state.baseBytes, state.sizeBytes]) {
       const record: records.TruncateRecord = { i, size };
       await this.#say(kinds.truncate, records.encodeJson(record));
     }
+    return this.#sayBytes(kinds.write, i, state);
+  }
+
+  async #sayBytes(kind: number, i: number, { extents }: OverlayState): Promise<boolean> {
     let isWhole = true;
     for (const { start, end, position, skip } of extents) {
       const payload = await this.#damaged.read(position);
@@ -155,7 +164,7 @@ class Rebuild {
         isWhole = false;
         continue;
       }
-      await this.#say(kinds.write, records.encodeWriteHeader(i, start), data);
+      await this.#say(kind, records.encodeWriteHeader(i, start), data);
     }
     return isWhole;
   }

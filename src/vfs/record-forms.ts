@@ -1,12 +1,12 @@
 /** From the objects of the tree to what the journal's records say of them, and the small parts of it back. */
-import { serializeCap } from '../caps/cap.js';
+import { type ChkReadCap, isMutableFile, type LitCap, parseKnownCap, serializeCap } from '../caps/cap.js';
 import { childSlotsOf } from '../caps/child-caps.js';
 import { formatJson } from '../dirnode/metadata-json.js';
 import { fromHex } from '../encoding/bytes.js';
 import { versionKey } from '../mutable/lineage.js';
 import { parseCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
-import type { Directory, DirtyName, Inode, OpenConflict } from './inode.js';
+import type { ContentBase, Directory, DirtyName, Inode, OpenConflict } from './inode.js';
 import * as records from './records.js';
 import { isProvenAt } from './tree.js';
 import type { Timestamp } from './vfs.js';
@@ -65,7 +65,7 @@ export function checkpointedName(directory: Directory, dirty: DirtyName): record
 }
 
 export function conflictRecord(conflict: OpenConflict): records.ConflictRecord {
-  const { id, kind, directory, name, copyName, path, whenMs, ours, theirs, isReported } = conflict;
+  const { id, kind, directory, name, copyName, path, whenMs, ours, theirs, isReported, isOfMutable } = conflict;
   return {
     id,
     i: directory.inode.number,
@@ -77,13 +77,40 @@ export function conflictRecord(conflict: OpenConflict): records.ConflictRecord {
     ours: ours ?? null,
     theirs: theirs ?? null,
     reported: isReported,
+    ...(isOfMutable === true ? { mutable: true } : {}),
   };
 }
 
 export function parseConflict(record: records.ConflictRecord, directory: Directory): OpenConflict {
   const { id, kind, n: name, c: copyName, path, ms: whenMs, ours, theirs, reported: isReported } = record;
   const sides = { ours: ours ?? undefined, theirs: theirs ?? undefined };
-  return { id, kind, directory, name, copyName, path, whenMs, ...sides, isReported };
+  return {
+    id,
+    kind,
+    directory,
+    name,
+    copyName,
+    path,
+    whenMs,
+    ...sides,
+    isReported,
+    isOfMutable: record.mutable === true,
+  };
+}
+
+export function encodeBase(base: ContentBase): Pick<records.ContentRecord, 'base' | 'm'> {
+  if (base.type !== 'mutable') return { base: serializeCap(base) };
+  const a = base.attempts.map(
+    ({ generation, version, lineage }) => [generation, versionKey(version), lineage] as const,
+  );
+  return { base: serializeCap(base.cap), m: { v: base.version, size: base.sizeBytes, a } };
+}
+
+export function decodeBase({ base, m }: Pick<records.ContentRecord, 'base' | 'm'>): ContentBase {
+  const cap = parseKnownCap(base);
+  if (m === undefined || !isMutableFile(cap)) return cap as ChkReadCap | LitCap;
+  const attempts = m.a.map(([generation, key, lineage]) => ({ generation, version: parseVersion(key), lineage }));
+  return { type: 'mutable', cap, version: m.v, sizeBytes: m.size, attempts };
 }
 
 function encodeEntry(entry: Uint8Array | undefined): string | null {

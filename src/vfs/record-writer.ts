@@ -1,11 +1,11 @@
 /** Puts what the tree is into records of the journal. Changes nothing but the marks of what the journal knows. */
-import { type ChkReadCap, capsEqual, type LitCap, serializeCap } from '../caps/cap.js';
+import { capsEqual } from '../caps/cap.js';
 import { versionKey } from '../mutable/lineage.js';
-import type { Directory, FileContent, Inode, OpenAttempt } from './inode.js';
+import type { ContentBase, Directory, FileContent, Inode, OpenAttempt } from './inode.js';
 import type { Log, LogPosition } from './journal/log.js';
 import type { KeyPair } from './key-pool.js';
 import type { StoredContent } from './receipts.js';
-import { directoryRecord, inodeRecord } from './record-forms.js';
+import { directoryRecord, encodeBase, inodeRecord } from './record-forms.js';
 import * as records from './records.js';
 import { recordKinds as kinds } from './records.js';
 
@@ -63,7 +63,7 @@ export class RecordWriter {
     const content = inode.content!;
     this.append(kinds.content, {
       i: inode.number,
-      base: serializeCap(content.base),
+      ...encodeBase(content.base),
       ...storedField(content, content.base),
       at: isClean ? { d: place.directory.inode.number, n: place.name } : null,
     } satisfies records.ContentRecord);
@@ -90,6 +90,6 @@ export class RecordWriter {
   }
 }
 
-export function storedField({ stored }: FileContent, cap: ChkReadCap | LitCap): { readonly s?: StoredContent } {
-  return stored !== undefined && capsEqual(stored.cap, cap) ? { s: stored.content } : {};
+export function storedField({ stored }: FileContent, base: ContentBase): { readonly s?: StoredContent } {
+  return stored !== undefined && base.type !== 'mutable' && capsEqual(stored.cap, base) ? { s: stored.content } : {};
 }

@@ -28,6 +28,10 @@ export const recordKinds = {
   conflictReported: 18,
   conflictResolved: 19,
   rebased: 20,
+  /** As write: bytes of the base of a mutable file, not of a change. */
+  baseWrite: 21,
+  slotAttempt: 22,
+  slotStands: 23,
 } as const;
 
 /** Bytes of file content in one record: the unit in which it is decrypted again. */
@@ -60,6 +64,12 @@ export interface InodeRecord {
 export interface ContentRecord {
   readonly i: number;
   readonly base: string;
+  /** If the base is a mutable file: version, size, attempts (generation, version, what it contains). */
+  readonly m?: {
+    readonly v: string;
+    readonly size: number;
+    readonly a: readonly (readonly [number, string, readonly string[]])[];
+  };
   /** Directory and name where it stands on the grid, if nothing but its content changes. */
   readonly at: { readonly d: number; readonly n: string } | null;
   /** Servers that hold its shares, if this node uploaded it for a name that is not proven. */
@@ -130,6 +140,8 @@ export interface ConflictRecord {
   readonly reported: boolean;
   /** What the view has under the name goes to that of the copy; not in checkpoints, where it is there already. */
   readonly move?: boolean;
+  /** See OpenConflict.isOfMutable. */
+  readonly mutable?: boolean;
 }
 
 export interface ConflictIdRecord {
@@ -158,6 +170,22 @@ export interface UploadedRecord {
   readonly s?: StoredContent;
 }
 
+/** A version of a mutable file is about to be sent: generation `g` of its content, whose bytes the journal has. */
+export interface SlotAttemptRecord {
+  readonly i: number;
+  readonly g: number;
+  readonly version: string;
+  readonly lineage: readonly string[];
+}
+
+/** It stands: generation `g`, of `size` bytes. */
+export interface SlotStandsRecord {
+  readonly i: number;
+  readonly g: number;
+  readonly version: string;
+  readonly size: number;
+}
+
 /** Names and whole contents are in `parts` part records before it: see encodeAttemptBody. */
 export interface AttemptRecord {
   readonly i: number;
@@ -176,7 +204,8 @@ export interface ProvenRecord {
 /** In checkpoints: the extents of a file, gathered from `parts` part records before it. */
 export interface OverlayRecord {
   readonly i: number;
-  readonly which: 'overlay' | 'snapshot';
+  /** `base`: bytes of the base of a mutable file. */
+  readonly which: 'overlay' | 'snapshot' | 'base';
   readonly parts: number;
   readonly g: number;
   readonly unsnapshotted: boolean;

@@ -10,7 +10,7 @@ import type { Inode } from './inode.js';
 import type { LogPosition, LogRecord } from './journal/log.js';
 import { Overlay } from './overlay.js';
 import { parseOverlay } from './overlay-codec.js';
-import { decodeEntry, parseConflict, parseVersion, timestamp } from './record-forms.js';
+import { decodeBase, decodeEntry, parseConflict, parseVersion, timestamp } from './record-forms.js';
 import * as records from './records.js';
 import { recordKinds as kinds } from './records.js';
 import type { NameChange, Tree } from './tree.js';
@@ -28,7 +28,15 @@ export class Replay {
 
   finish(): void {
     // a content is dropped without a record when its last name and handle are gone: its bytes may not be there any more
-    for (const inode of [...this.#tree.dirtyFiles]) if (inode.place === undefined) this.#effects.dropContent(inode);
+    for (const inode of [...this.#tree.dirtyFiles]) {
+      const { generation, hasUnsnapshotted } = inode.content!;
+      const isUntouched = generation === 0 && !hasUnsnapshotted;
+      if (inode.place === undefined || isUntouched) this.#effects.dropContent(inode);
+    }
+    for (const inode of this.#tree.inodes.values()) {
+      if (inode.content !== undefined && inode.content.overlay === undefined) this.#effects.dropContent(inode);
+      this.#tree.closeIfUnused(inode);
+    }
   }
 
   /** Kind `corrupt` for a record of an unknown kind or one that does not fit what came before it. */
@@ -38,6 +46,21 @@ export class Replay {
       case kinds.write:
         this.#replayWrite(payload, position);
         break;
+      case kinds.baseWrite: {
+        const { inode: number, offset, length } = records.decodeWriteHeader(payload);
+        this.#effects.keptBase(this.#tree.inode(number)).write(offset, length, position);
+        break;
+      }
+      case kinds.slotAttempt: {
+        const { i, g, version, lineage } = records.decodeJson<records.SlotAttemptRecord>(payload);
+        this.#effects.slotAttempt(this.#tree.inode(i), { generation: g, version: parseVersion(version), lineage });
+        break;
+      }
+      case kinds.slotStands: {
+        const { i, g, version, size } = records.decodeJson<records.SlotStandsRecord>(payload);
+        this.#effects.slotStands(this.#tree.inode(i), g, { version, sizeBytes: size });
+        break;
+      }
       case kinds.inode:
         this.#replayInode(records.decodeJson(payload));
         break;
@@ -149,20 +172,22 @@ export class Replay {
     inode.extended = new Map(Object.entries(record.x).map(([name, value]) => [name, records.fromBase64(value)]));
     inode.displayName = record.n ?? undefined;
     inode.metadata = record.md === null ? undefined : parseMetadata(records.fromBase64(record.md));
-    if (record.o !== null) {
-      inode.other = childCapOf({ writeCap: record.o.w, readCap: record.o.r }, { deepImmutable: false });
-    }
+    inode.other =
+      record.o === null
+        ? undefined
+        : childCapOf({ writeCap: record.o.w, readCap: record.o.r }, { deepImmutable: false });
   }
 
-  #replayContent({ i, base, at, s }: records.ContentRecord): void {
+  #replayContent(record: records.ContentRecord): void {
+    const { i, at, s } = record;
     const inode = this.#tree.inode(i);
     this.#effects.dropContent(inode);
-    const cap = parseKnownCap(base) as ChkReadCap | LitCap;
-    if (inode.content === undefined) this.#tree.addContent(inode, cap);
-    else inode.content.base = cap;
+    const base = decodeBase(record);
+    if (inode.content === undefined) this.#tree.addContent(inode, base);
+    else inode.content.base = base;
     inode.content!.hasUnsnapshotted = false;
     inode.content!.generation = 0;
-    if (s !== undefined) inode.content!.stored = { cap, content: s };
+    if (s !== undefined && base.type !== 'mutable') inode.content!.stored = { cap: base, content: s };
     if (at !== null) this.#tree.placeClean(inode, this.#tree.directory(at.d), at.n);
   }
 
@@ -232,6 +257,10 @@ export class Replay {
     const inode = this.#tree.inode(record.i);
     const content = inode.content!;
     const extents = Overlay.restore(this.#effects.log, parseOverlay(this.#parts.take(record.i, record.parts)));
+    if (record.which === 'base') {
+      content.kept = extents;
+      return;
+    }
     if (record.which === 'snapshot') {
       this.#effects.startOverlay(inode);
       content.overlay = extents;

@@ -51,8 +51,13 @@ export class SyncOperations implements HandleOwner {
   }
 
   async released(inode: Inode, wasWriter: boolean): Promise<void> {
-    if (this.dropIfOrphan(inode) || !wasWriter) return;
+    if (this.dropIfOrphan(inode)) return;
+    if (!wasWriter) {
+      this.#core.tree.closeIfUnused(inode);
+      return;
+    }
     if (inode.content!.hasUnsnapshotted) await this.flush(inode);
+    this.#core.tree.closeIfUnused(inode);
     this.#writeBack.poke();
   }
 

@@ -4,7 +4,8 @@
  * clock; ledger.ts writes the records and calls the same functions.
  */
 
-import { type DirectoryCap, isMutableFile, serializeCap } from '../caps/cap.js';
+import { type ChkReadCap, type DirectoryCap, isMutableFile, type LitCap, serializeCap } from '../caps/cap.js';
+import type { ChildCap } from '../caps/child-caps.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
 import {
@@ -30,7 +31,7 @@ export interface NameChange {
 
 export class Tree {
   readonly inodes = new Map<number, Inode>();
-  /** By directory capability for reading; the same directory is one object however it is reached. */
+  /** By capability: the same directory is one object however it is reached, but one that may be written is another. */
   readonly #directories = new Map<string, Directory>();
   /** Directories that have something to publish. */
   readonly pending = new Set<Directory>();
@@ -76,6 +77,32 @@ export class Tree {
   addContent(inode: Inode, base: FileContent['base']): FileContent {
     inode.content = new FileContent(base);
     return inode.content;
+  }
+
+  /** Another object stands under the same entry. What is open or was written here stays as it is. */
+  takeChild(inode: Inode, child: ChildCap): void {
+    const { content } = inode;
+    if (inode.kind !== 'file' || content?.overlay !== undefined) return;
+    const isImmutable = child.type === 'known' && (child.cap.type === 'chk' || child.cap.type === 'lit');
+    if (inode.handles > 0 && (!isImmutable || inode.other !== undefined)) return;
+    if (!isImmutable) {
+      inode.content = undefined;
+      inode.other = child;
+      return;
+    }
+    inode.other = undefined;
+    if (content === undefined) this.addContent(inode, child.cap as ChkReadCap | LitCap);
+    else content.base = child.cap as ChkReadCap | LitCap;
+    inode.content!.contentNumber++;
+  }
+
+  /** The content of a mutable file is known for as long as somebody has it open or something of it waits. */
+  closeIfUnused(inode: Inode): void {
+    const { content } = inode;
+    if (inode.other === undefined || content === undefined || inode.handles > 0 || content.overlay !== undefined)
+      return;
+    inode.otherSizeBytes = content.sizeBytes;
+    inode.content = undefined;
   }
 
   /** `cap` undefined: a new one, which has no key yet. `nowMs`: monotonic. */
@@ -223,8 +250,15 @@ export class Tree {
     if (dirty.child !== undefined) {
       dirty.child.place = { directory, name: copyName };
       dirty.child.displayName = undefined;
+      if (conflict.isOfMutable === true) this.#becomeImmutable(dirty.child);
     }
     this.notePending(directory);
+  }
+
+  /** What was written over a mutable file goes on as a file of its own. */
+  #becomeImmutable(inode: Inode): void {
+    inode.other = undefined;
+    if (inode.content !== undefined) inode.content.uploaded = undefined;
   }
 
   /** The name of an inode is somebody else's now. */

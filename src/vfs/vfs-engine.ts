@@ -22,6 +22,7 @@ import { DirectoryPublisher } from './directory-publisher.js';
 import { Effects } from './effects.js';
 import { EligibleNames } from './eligible-names.js';
 import { OpenFile } from './file-handle.js';
+import { readyToChange } from './file-writer.js';
 import type { Directory, Inode } from './inode.js';
 import { loadOrCreateJournalKey } from './journal/key.js';
 import type { Log, LogPosition } from './journal/log.js';
@@ -29,7 +30,7 @@ import { type LogOptions, type OpenedLog, openLog } from './journal/log-engine.j
 import { SealedStore } from './journal/sealed-store.js';
 import type { KeySource } from './key-pool.js';
 import { Ledger } from './ledger.js';
-import { MutableFileHandle, openMutableFile } from './mutable-file-handle.js';
+import { openMutableContent, openMutableFile } from './mutable-content.js';
 import { NameOperations } from './name-operations.js';
 import { Namespace } from './namespace.js';
 import { ReceiptReader } from './receipt-reader.js';
@@ -113,7 +114,7 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     quorums: quorumsOf(encoding),
     sharesHappy: encoding.sharesHappy,
     nodeName: nodeNameOf(options.nodeName ?? ''),
-    contents: new ContentReader(opened.log, grid),
+    contents: new ContentReader(opened.log, grid, slots, quorumsOf(encoding)),
     remembered,
     receipts: new Receipts(remembered, platform.log),
     notify: (change) => {
@@ -167,7 +168,7 @@ async function replayJournal({ openJournal: open = openLog, platform }: VfsOptio
 async function verifyOlderBytes(log: Log, tree: Tree, verifiedFrom: LogPosition): Promise<void> {
   const older = new Set<LogPosition>();
   for (const { content } of tree.dirtyFiles) {
-    for (const view of [content?.overlay, content?.snapshot]) {
+    for (const view of [content?.overlay, content?.snapshot, content?.kept]) {
       for (const { position } of view?.extents() ?? []) if (position < verifiedFrom) older.add(position);
     }
   }
@@ -251,7 +252,11 @@ class VfsEngine implements NodeVfs {
   async setAttributes(number: vfs.InodeNumber, changes: vfs.AttributeChanges): Promise<vfs.Attributes> {
     const inode = this.#core.tree.inode(number);
     this.#checkWriteable(inode);
-    if (changes.sizeBytes !== undefined) await this.#resize(inode, changes.sizeBytes);
+    const { sizeBytes } = changes;
+    if (sizeBytes !== undefined) {
+      this.#checkHasSize(inode, sizeBytes);
+      await this.#withContent(inode, { write: true, bytes: sizeBytes > 0 }, () => this.#resize(inode, sizeBytes));
+    }
     const now = timestampFromMs(this.#core.platform.clock.wallMs());
     const time = (value: vfs.Timestamp | 'now') => (value === 'now' ? now : value);
     if (changes.mode !== undefined) inode.mode = changes.mode & 0o7777;
@@ -403,8 +408,10 @@ class VfsEngine implements NodeVfs {
     const { content, directory, other } = this.#core.tree.inode(number);
     if (directory !== undefined)
       return directory.cap === undefined || !directory.isBorn ? undefined : serializeCap(directory.cap);
-    if (content !== undefined) return content.overlay === undefined ? serializeCap(content.base) : undefined;
-    if (other === undefined) return undefined;
+    if (other === undefined) {
+      if (content === undefined || content.overlay !== undefined || content.base.type === 'mutable') return undefined;
+      return serializeCap(content.base);
+    }
     // with the prefix that says what it may be used for; in an entry the slot says it
     if (other.type === 'unknown') return other.writeCap ?? other.readCap;
     const { writeCap, readCap } = childSlotsOf(other, { deepImmutable: false });
@@ -463,23 +470,41 @@ class VfsEngine implements NodeVfs {
       throw new TahoeError('it is a directory', { kind: 'is-a-directory', op: 'vfs.open' });
     if (flags.write) this.#checkWriteable(inode);
     this.#conflicts.report(inode);
-    if (inode.content === undefined) {
-      if (flags.write) throw new TahoeError('mutable files are read only here', { kind: 'permission', op: 'vfs.open' });
-      return MutableFileHandle.open(this.#core, this.#sync, inode);
+    const isEmptied = flags.truncate === true && flags.write;
+    return this.#withContent(inode, { write: flags.write, bytes: !isEmptied }, async () => {
+      const handle = new OpenFile(this.#core, this.#sync, inode, flags);
+      if (isEmptied) await this.#resize(inode, 0);
+      return handle;
+    });
+  }
+
+  /** The content of a mutable file is there while `body` runs; that of any other always is. */
+  async #withContent<Result>(
+    inode: Inode,
+    use: { readonly write: boolean; readonly bytes: boolean },
+    body: () => Promise<Result>,
+  ): Promise<Result> {
+    inode.handles++;
+    try {
+      if (inode.other !== undefined || inode.content === undefined) await openMutableContent(this.#core, inode, use);
+      return await body();
+    } finally {
+      inode.handles--;
+      if (!this.#sync.dropIfOrphan(inode)) this.#core.tree.closeIfUnused(inode);
     }
-    const handle = new OpenFile(this.#core, this.#sync, inode, flags);
-    if (flags.truncate && flags.write) await this.#resize(inode, 0);
-    return handle;
+  }
+
+  #checkHasSize(inode: Inode, sizeBytes: number): void {
+    if (inode.directory !== undefined)
+      throw new TahoeError('it is a directory', { kind: 'is-a-directory', op: 'vfs.truncate' });
+    if (inode.kind !== 'file' || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
+      throw new TahoeError('its size cannot be changed', { kind: 'invalid', op: 'vfs.truncate' });
+    }
   }
 
   async #resize(inode: Inode, sizeBytes: number): Promise<void> {
-    if (inode.directory !== undefined)
-      throw new TahoeError('it is a directory', { kind: 'is-a-directory', op: 'vfs.truncate' });
-    if (inode.kind !== 'file' || inode.content === undefined || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
-      throw new TahoeError('its size cannot be changed', { kind: 'invalid', op: 'vfs.truncate' });
-    }
-    const { content } = inode;
-    while (content.blocked !== undefined) await content.blocked;
+    const content = inode.content!;
+    await readyToChange(this.#core, inode, sizeBytes);
     if (sizeBytes !== content.sizeBytes) this.#core.ledger.truncate(inode, sizeBytes);
     inode.modified = timestampFromMs(this.#core.platform.clock.wallMs());
     if (content.writers === 0) await this.#sync.flush(inode);
@@ -499,7 +524,7 @@ class VfsEngine implements NodeVfs {
   }
 
   async #freshAttributes(inode: Inode): Promise<vfs.Attributes> {
-    const file = await openMutableFile(this.#core, inode);
+    const file = inode.content === undefined ? await openMutableFile(this.#core, inode) : undefined;
     if (file !== undefined) inode.otherSizeBytes = file.sizeBytes;
     return attributesOf(inode);
   }

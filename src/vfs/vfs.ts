@@ -24,8 +24,9 @@ export type InodeNumber = Branded<number, 'InodeNumber'>;
 export interface Vfs {
   /**
    * The inode of a directory given by capability (text of a DIR2, DIR2-RO, DIR2-MDMF, DIR2-CHK or DIR2-LIT cap). The
-   * same directory always has the same inode, however it is reached. Reads the directory once, so that a wrong
-   * capability is noticed here. Kinds `bad-cap`, `unknown-cap`, `not-a-directory`, `unrecoverable`, `unreachable`.
+   * same directory always has the same inode, however it is reached; but what is reached by a capability to read is
+   * another inode and gives nothing more than reading, all the way down, whatever else this node knows. Reads the
+   * directory once, so that a wrong capability is noticed here. Kinds `bad-cap`, `unknown-cap`, `not-a-directory`, `unrecoverable`, `unreachable`.
    */
   openRoot(cap: string): Promise<Attributes>;
 

@@ -3,11 +3,13 @@
  * bounded numbers, retried with growing delays, at once for whoever waits (vfs blueprint 6 and 9).
  */
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import type { UploadSource } from '../immutable/immutable.js';
 import type { Timer } from '../platform/clock.js';
 import type { VfsCore } from './core.js';
 import type { DirectoryPublisher } from './directory-publisher.js';
 import type { Directory, Inode } from './inode.js';
 import { sharePlacement } from './receipts.js';
+import { writeSlot } from './slot-writer.js';
 import type { WantedFiles } from './wanted-files.js';
 
 /** Operations on names are durable within this time, also if nobody waits for it. */
@@ -87,7 +89,8 @@ export class WriteBack {
     const nowMs = this.#nowMs();
     this.#queue.add(inode);
     const known = this.#queuedMs.get(inode);
-    const isRunningOld = inode.content?.upload !== undefined && !this.#wanted.has(inode);
+    // what is on its way into a slot would have to be found out again
+    const isRunningOld = inode.content?.upload !== undefined && !this.#wanted.has(inode) && inode.other === undefined;
     if (isRunningOld) inode.content?.upload?.abort.abort(superseded());
     this.#queuedMs.set(inode, {
       atMs: nowMs,
@@ -228,7 +231,8 @@ export class WriteBack {
       const room = this.#uploads < uploadsNow || this.#wanted.has(inode);
       if (!room && this.#wanted.size === 0) break;
       const { content } = inode;
-      if (content?.snapshot === undefined || (inode.place === undefined && inode.handles === 0)) {
+      const isGone = inode.place === undefined && (inode.handles === 0 || inode.other !== undefined);
+      if (content?.snapshot === undefined || isGone) {
         this.#queue.delete(inode);
         this.#queuedMs.delete(inode);
         continue;
@@ -251,22 +255,19 @@ export class WriteBack {
 
   #startUpload(inode: Inode): void {
     const content = inode.content!;
-    const { snapshot, generation, base } = content;
+    const { snapshot, generation } = content;
     const abort = new AbortController();
     this.#queue.delete(inode);
     this.#uploads++;
-    const source = this.#core.contents.source(snapshot!, base);
+    const source = this.#core.contents.source(snapshot!, content);
     const run = async (): Promise<void> => {
       try {
-        const { cap, placement } = await this.#core.grid.upload(source, {
-          signal: abort.signal,
-          onProgress: () => this.#noteProgress(),
-        });
-        this.#queuedMs.delete(inode);
+        const isNewest = await this.#store(inode, source, abort.signal);
         this.#uploadsDone++;
         content.upload = undefined;
-        const isNewest = this.#core.ledger.uploaded(inode, generation, cap, sharePlacement(placement));
-        if (!isNewest && content.overlay !== undefined && content.generation > generation) this.noteSnapshot(inode);
+        this.#queuedMs.delete(inode);
+        const isLeftover = content.generation > generation || content.uploaded?.generation !== content.generation;
+        if (!isNewest && content.overlay !== undefined && isLeftover) this.noteSnapshot(inode);
         this.#signalMove();
       } catch (error) {
         content.upload = undefined;
@@ -278,6 +279,17 @@ export class WriteBack {
       }
     };
     content.upload = { generation, abort, done: run() };
+  }
+
+  /** Returns true if nothing newer is waiting when it is on the grid. */
+  async #store(inode: Inode, source: UploadSource, signal: AbortSignal): Promise<boolean> {
+    const { base, generation, snapshot } = inode.content!;
+    if (inode.other !== undefined && base.type === 'mutable') {
+      return writeSlot(this.#core, inode, { base, generation, snapshot: snapshot!, source, signal });
+    }
+    const onProgress = () => this.#noteProgress();
+    const { cap, placement } = await this.#core.grid.upload(source, { signal, onProgress });
+    return this.#core.ledger.uploaded(inode, generation, cap, sharePlacement(placement));
   }
 
   #uploadFailed(inode: Inode, error: unknown): void {

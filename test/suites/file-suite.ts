@@ -26,6 +26,13 @@ export function fileSuite(name: string, makeVfs: (t: ExecutionContext) => Promis
   attributeBehaviour(behaves);
 }
 
+/** The part of it that is about bytes. */
+export function contentSuite(name: string, makeVfs: (t: ExecutionContext) => Promise<SuiteVfs>): void {
+  contentBehaviour((title, body) => {
+    test(`${name}: ${title}`, async (t) => body(t, await makeVfs(t)));
+  });
+}
+
 type Behaves = (title: string, body: (t: ExecutionContext, files: SuiteVfs) => Promise<void>) => void;
 
 function contentBehaviour(behaves: Behaves): void {
