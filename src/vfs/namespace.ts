@@ -339,6 +339,13 @@ export class Namespace {
     known: Uint8Array | undefined,
   ): void {
     const { settings, notify, tree, ledger } = this.#core;
+    if (inode.directory === undefined && !isSamePlace(inode, directory, name)) {
+      // the journal knows that it was moved here, and not that others had taken it from there before
+      directory.clean.delete(name);
+      if (isProvenAt(inode, directory, name)) inode.provenPlace = undefined;
+      notify({ what: 'entry', parent: directory.inode.number, name });
+      return;
+    }
     if (known !== undefined && inode.content?.overlay !== undefined && isSamePlace(inode, directory, name)) {
       // it is being written: that is a change of what stood there until now, to be judged when it is published
       const displaced = isProvenAt(inode, directory, name) ? inode : undefined;
