@@ -2,9 +2,12 @@
  * Mutable files and directories of both formats, written by one implementation and read and changed by the other. Five
  * Python servers, so that each holds two of the ten shares.
  */
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { CleanupStack } from '../support/cleanup.js';
+import { temporaryDirectory } from '../support/running-tahoe.js';
 import { startOurClient } from './support/our-client.js';
 import { startPythonGrid } from './support/python-grid.js';
 import { ask, request, type WebApi } from './support/web-api.js';
@@ -15,7 +18,7 @@ const SEGMENT = 131_073;
 const scope = new CleanupStack();
 test.after.always(() => scope.close());
 
-async function startClients(): Promise<Record<'Python' | 'ours', WebApi>> {
+async function startClients() {
   const grid = await startPythonGrid(scope, { servers: 5, encoding });
   const ours = await startOurClient(scope, { serversYaml: await grid.client.serversYaml(), encoding });
   return { Python: grid.client, ours };
@@ -151,4 +154,33 @@ for (const [writer, reader] of [
       }
     });
   }
+}
+
+for (const format of ['SDMF', 'MDMF'] as const) {
+  test(`${format}: a file of Python in a directory of Python, changed by programs in our mount, is read back by Python`, async (t) => {
+    const { Python, ours } = await clients;
+    const directory = await ask(Python, 'POST', `uri?t=mkdir&format=${format}`);
+    const content = pattern(3 * SEGMENT - 100);
+    const cap = await ask(Python, 'PUT', `uri/${directory}/file?format=${format}`, content);
+    const mountpoint = await temporaryDirectory(scope);
+    await ours.output('mount', directory, mountpoint);
+    scope.teardown(async () => {
+      await ours.tahoe('unmount', mountpoint);
+    });
+    const file = await open(join(mountpoint, 'file'), 'r+');
+    await file.write(pattern(10, 2), 0, 10, SEGMENT - 3);
+    await file.write(pattern(500, 3), 0, 500, content.length);
+    await file.sync();
+    await file.close();
+    const changed = new Uint8Array(content.length + 500);
+    changed.set(content);
+    changed.set(pattern(10, 2), SEGMENT - 3);
+    changed.set(pattern(500, 3), content.length);
+    t.deepEqual(await request(Python, 'GET', `uri/${directory}/file`), changed);
+    t.is(await ask(Python, 'GET', `uri/${directory}/file?t=uri`), cap);
+    const health = JSON.parse(await ask(Python, 'POST', `uri/${cap}?t=check&verify=true&output=JSON`)) as Health;
+    t.true(health.results.healthy, health.summary);
+    await request(Python, 'PUT', `uri/${directory}/file`, 'by Python');
+    t.is(await readFile(join(mountpoint, 'file'), 'utf8'), 'by Python');
+  });
 }
