@@ -1,4 +1,5 @@
 /** The servers and what lies between them and the nodes: outages, partitions, full disks, lost, late and doubled messages. */
+import type { ServerId } from '../../src/encoding/brands.js';
 import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
 import { FaultyStorageServer, type ServerCall, type ServerFault } from '../support/faulty-storage-server.js';
 import { MemoryStorageServer } from '../support/memory-storage-server.js';
@@ -17,12 +18,15 @@ interface Armed {
 }
 
 interface Until {
+  readonly sinceMs: number;
   readonly untilMs: number;
   readonly how: 'refuse' | 'hang';
 }
 
 /** Servers give up an upload that nobody has gone on with for this long. */
 const UPLOAD_EXPIRES_MS = 30 * 60_000;
+/** After this long a node has noticed that a server is away. */
+const NOTICED_MS = 5000;
 /** Journeys take a multiple of this: fewer moments, and more that happens in one. */
 const TRAVEL_STEP_MS = 6;
 
@@ -61,11 +65,11 @@ export class Network {
   }
 
   outage(server: number, ms: number, how: Until['how']): void {
-    this.#down.set(server, { untilMs: this.#time.nowMs + ms, how });
+    this.#down.set(server, this.#until(ms, how));
   }
 
   partition(node: number, servers: readonly number[], ms: number, how: Until['how']): void {
-    for (const server of servers) this.#cut.set(`${node}-${server}`, { untilMs: this.#time.nowMs + ms, how });
+    for (const server of servers) this.#cut.set(`${node}-${server}`, this.#until(ms, how));
   }
 
   diskFull(server: number, ms: number): void {
@@ -82,6 +86,14 @@ export class Network {
 
   rollBack(server: number, writes: number): void {
     this.servers[server]?.rollBack(writes);
+  }
+
+  /** What a node believes that asks all servers now and then. */
+  seemsReachable(node: number, id: ServerId): boolean {
+    const server = this.servers.findIndex((each) => each.id === id);
+    const { nowMs } = this.#time;
+    const states = [this.#down.get(server), this.#cut.get(`${node}-${server}`)];
+    return !states.some((state) => state !== undefined && state.untilMs > nowMs && state.sinceMs + NOTICED_MS < nowMs);
   }
 
   /** What a process that died had begun is given up after a while. */
@@ -112,6 +124,11 @@ export class Network {
     this.#noise = 0;
     this.#armed = [];
     for (const state of [this.#down, this.#cut, this.#full, this.#slow]) state.clear();
+  }
+
+  #until(ms: number, how: Until['how']): Until {
+    const { nowMs } = this.#time;
+    return { sinceMs: nowMs, untilMs: nowMs + ms, how };
   }
 
   #travel(server: number): { requestMs: number; answerMs: number } {

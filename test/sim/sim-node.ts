@@ -8,6 +8,7 @@ import { GridUploader } from '../../src/immutable/uploader.js';
 import type { SlotContext } from '../../src/mutable/slot-context.js';
 import { sleep } from '../../src/platform/clock.js';
 import type { LogFields, Logger } from '../../src/platform/logger.js';
+import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
 import { openLog } from '../../src/vfs/journal/log-engine.js';
 import type { KeySource } from '../../src/vfs/key-pool.js';
 import type { Vfs } from '../../src/vfs/vfs.js';
@@ -170,8 +171,11 @@ export class SimNode {
     const reached = network.reach(this.index, () => clock.isAlive);
     const servers = seams.servers?.(reached, this.#context) ?? (() => reached);
     const clientLeaseSecret = new Uint8Array(32).fill(this.index);
+    const isReachable = ({ id }: StorageServer) => network.seemsReachable(this.index, id);
+    const reachable = () => servers().filter(isReachable);
     const slots: SlotContext = {
       servers,
+      isReachable,
       leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
       clock: seams.slotClock?.(clock, this.#context) ?? clock,
       entropy,
@@ -184,8 +188,8 @@ export class SimNode {
     });
     const cache = seams.segmentCache?.(segmentCache, this.#context) ?? segmentCache;
     const client = new GridClient({
-      uploader: new GridUploader({ servers, clientLeaseSecret, clock, log }),
-      downloader: new GridDownloader({ servers, segmentCache: cache, clock, log }),
+      uploader: new GridUploader({ servers: reachable, clientLeaseSecret, clock, log }),
+      downloader: new GridDownloader({ servers: reachable, segmentCache: cache, clock, log }),
       slots,
       keys,
       encoding: { ...config, maximumSegmentSize: MAXIMUM_SEGMENT_SIZE },

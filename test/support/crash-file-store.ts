@@ -1,3 +1,4 @@
+import { bytesEqual } from '../../src/encoding/bytes.js';
 import { assert, TahoeError } from '../../src/errors/tahoe-error.js';
 import type { FileStat, FileStore, OpenedFile, OpenMode } from '../../src/platform/file-store.js';
 
@@ -185,7 +186,7 @@ class Contents {
   live: Uint8Array;
   size: number;
   #durable: Uint8Array;
-  /** Never cleared but by replacement: a sector that is durable already may be written again without harm. */
+  /** Sectors of which the disk may have something else. */
   readonly #dirty = new Set<number>();
 
   constructor(bytes: Uint8Array = new Uint8Array(0)) {
@@ -216,10 +217,15 @@ class Contents {
 
   /** Takes what is dirty now; the returned function puts that on disk. What is written in between is not covered. */
   beginSync(): () => void {
-    const bytes = this.live.slice(0, this.size);
-    const sectors = [...this.#dirty];
+    const size = this.size;
+    const taken = [...this.#dirty].map((sector) => [sector, this.#sector(sector)] as const);
     return () => {
-      this.#durable = withSectors(this.#durable, bytes, bytes.length, sectors);
+      if (this.#durable.length !== size) this.#durable = withSectors(this.#durable, this.#durable, size, []);
+      for (const [sector, bytes] of taken) {
+        const start = sector * SECTOR_BYTES;
+        if (start < size) this.#durable.set(bytes.subarray(0, size - start), start);
+        if (bytesEqual(bytes, this.#sector(sector))) this.#dirty.delete(sector);
+      }
     };
   }
 
@@ -245,6 +251,10 @@ class Contents {
     });
     const size = fraction() < 0.5 ? this.#durable.length : this.size;
     return new Contents(withSectors(this.#durable, this.live, size, written));
+  }
+
+  #sector(sector: number): Uint8Array {
+    return this.live.slice(sector * SECTOR_BYTES, Math.min(this.size, (sector + 1) * SECTOR_BYTES));
   }
 
   #grow(size: number): void {
