@@ -14,7 +14,7 @@ export const diskDefects: readonly Defect[] = [
     name: 'answer-before-fsync',
     what: 'a sync of the journal is answered at once and made half a second later',
     config: '2-of-4-solo',
-    seeds: 5,
+    seeds: 1,
     seams: {
       disk: (inner, { time }) =>
         eachFile(inner, (file) =>
@@ -38,7 +38,7 @@ export const diskDefects: readonly Defect[] = [
     name: 'replace-deletes-first',
     what: 'a file is replaced by removing the old one and then renaming the new one',
     config: '2-of-4-solo',
-    seeds: 7,
+    seeds: 5,
     seams: {
       disk: (inner, { time }) =>
         overriding(inner, {

@@ -61,7 +61,7 @@ export const treeDefects: readonly Defect[] = [
     name: 'directory-moved-by-contents',
     what: 'a directory is moved by making a new one and moving what is in the old one',
     config: '2-of-4-solo',
-    seeds: 41,
+    seeds: 6,
     seams: {
       vfs: (inner, context) =>
         overriding(inner, { rename: (from, to, mode) => moveByContents(inner, context, from, to, mode) }),
@@ -130,15 +130,23 @@ export const treeDefects: readonly Defect[] = [
     },
   },
   {
-    name: 'conflict-not-told',
-    what: 'a change that cannot be published for another one is kept and nobody is told',
+    name: 'conflict-copy-left-out',
+    what: 'of two changes of one name the one that came second is dropped',
     seeds: 1,
-    seams: { vfs: (inner) => overriding(inner, { status: () => ({ ...inner.status(), problems: [] }) }) },
+    seams: {
+      vfs: (inner) => {
+        inner.watch((change) => {
+          if (change.what === 'entry' && change.name.includes('.conflict-'))
+            inner.unlink(change.parent, change.name).catch(() => undefined);
+        });
+        return inner;
+      },
+    },
   },
   {
     name: 'view-never-renewed',
     what: 'what another node changed is not looked for',
-    seeds: 6,
+    seeds: 7,
     seams: { settings: { freshnessMs: 1e12 } },
   },
 ];

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
-import { configNamed, configs, type SimConfig } from '../sim/config.js';
+import { configNamed, configs } from '../sim/config.js';
 import { defectNamed, defects } from '../sim/defects.js';
 import { makeScript, type Script } from '../sim/script.js';
 import { shrink } from '../sim/shrink.js';
@@ -42,24 +42,21 @@ test.serial('what the simulation has found once is not found again', async (t) =
 });
 
 test.serial('deliberate defects are found, and what shows them is made short', async (t) => {
+  t.timeout(300_000);
   t.true(defects.length >= 16);
-  for (const name of ['lost-snapshot', 'fsync-of-the-journal-only', 'key-used-twice', 'name-before-contents']) {
-    const defect = defectNamed(name)!;
-    const options = { seams: defect.seams };
-    const found = await firstFound(defect.seeds, defect.config, options);
-    t.truthy(found, name);
+  for (const name of ['lost-snapshot', 'fsync-of-the-journal-only', 'name-before-contents']) {
+    t.truthy(await firstFound({ seams: defectNamed(name)!.seams }), name);
   }
-  const lost = { seams: defectNamed('segments-of-another-file')!.seams };
-  const found = await firstFound(3, undefined, lost);
-  const shrunk = await shrink(found!.script, found!.violation, lost, 40);
+  const options = { seams: defectNamed('key-used-twice')!.seams };
+  const found = await firstFound(options);
+  const shrunk = await shrink(found!.script, found!.violation, options, 12);
   t.true(shrunk.script.steps.length < found!.script.steps.length / 2, `${shrunk.script.steps.length} steps`);
-  t.is((await runScript(shrunk.script, lost)).violation?.invariant, found!.violation.invariant);
+  t.is((await runScript(shrunk.script, options)).violation?.invariant, found!.violation.invariant);
 });
 
-async function firstFound(seeds: number, name: string | undefined, options: Parameters<typeof runScript>[1]) {
-  for (let seed = 1; seed <= seeds; seed++) {
-    const config: SimConfig = name === undefined ? configs[seed % configs.length]! : configNamed(name)!;
-    const script = makeScript(String(seed), 200, config);
+async function firstFound(options: Parameters<typeof runScript>[1]) {
+  for (let seed = 1; seed <= 6; seed++) {
+    const script = makeScript(String(seed), 200, configNamed('2-of-4')!);
     const { violation } = await runScript(script, options);
     if (violation !== undefined) return { script, violation };
   }
