@@ -258,9 +258,10 @@ class LogEngine implements Log {
       throw new TahoeError('a checkpoint is running', { kind: 'busy', op: 'journal.checkpoint' });
     this.#isCheckpointing = true;
     try {
-      await this.#pool.waitFor(1 + Math.ceil((expectedBytes * 1.25) / this.#options.segmentBytes));
+      const roomBytes = expectedBytes * 1.25;
+      await this.#pool.waitFor(1 + Math.ceil(roomBytes / this.#options.segmentBytes));
       this.#checkUsable();
-      const checkpoint = this.#appendCheckpoint(write);
+      const checkpoint = this.#appendCheckpoint(write, roomBytes);
       await this.#group.request();
       await this.#writeCheckpoint(checkpoint);
       this.#checkpoint = checkpoint;
@@ -385,8 +386,13 @@ class LogEngine implements Log {
     await Promise.all(filled.map((segment) => segment.file.close()));
   }
 
-  #appendCheckpoint(write: () => void): Checkpoint {
-    this.#advance('drain', 'link');
+  /**
+   * At the beginning of a segment, so that all before it can be recycled. When the disk is full and the last segment is
+   * in use, in what is left of that: nothing but a checkpoint can give the others back.
+   */
+  #appendCheckpoint(write: () => void, roomBytes: number): Checkpoint {
+    const isLast = this.#pool.readyCount === 0 && isFull(this.#pool.problem);
+    if (!isLast || !this.#fits(roomBytes + 2 * RECORD_OVERHEAD_BYTES)) this.#advance('drain', 'link');
     const begin = this.#write('checkpoint-begin', 0, []);
     try {
       write();

@@ -227,6 +227,24 @@ test('a full disk refuses data before it is taken, keeps a segment for draining,
   t.is((await replayed(disk)).length, accepted + 1);
 });
 
+test('a checkpoint gives a full disk its segments back, also when the last one is in use', async (t) => {
+  const disk = new CrashFileStore();
+  const log = await freshLog(disk);
+  await log.whenReady();
+  disk.freeBytes = 0;
+  while ((await kindOf(() => appendWhenReady(log, new Uint8Array(30_000)))) === 'none');
+  t.is(await kindOf(() => appendWhenReady(log, new Uint8Array(60_000), 'drain')), 'none');
+  await log.sync();
+  t.is(await kindOf(() => log.checkpoint(() => log.append(2, [new Uint8Array(100)], 'drain'), 100)), 'none');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.is(await kindOf(() => appendWhenReady(log, new Uint8Array(30_000))), 'none');
+  await log.close();
+  t.deepEqual(
+    (await replayed(disk)).map((text) => text.slice(0, 2)),
+    ['2:', '1:'],
+  );
+});
+
 test('a failed sync fails the log for good', async (t) => {
   const disk = new CrashFileStore();
   const log = await freshLog(disk);
