@@ -2,13 +2,13 @@
 
 import { isMutableFile, isWriteable, parseCap, readCapOf, serializeCap } from '../caps/cap.js';
 import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
-import type { InodeNumber, Vfs } from '../vfs/vfs.js';
+import type { InodeNumber } from '../vfs/vfs.js';
 import { contentsOfCap, contentsOfInode } from './contents.js';
 import { answerDirectoryPost, makeDirectoryAt } from './directory-routes.js';
 import { answerContents, etagHeader, notModified } from './download-routes.js';
 import { type CapOf, describeCap, describeEntry, type ObjectJson } from './object-json.js';
 import { jsonReply, plainReply, type Reply, textReply } from './reply.js';
-import { checkMayChange, childExists, isReadOnlyDirectory, noSuchChild, type Target, TreeWalk } from './tree-walk.js';
+import { checkMayChange, childExists, noSuchChild, type Target, TreeWalk } from './tree-walk.js';
 import { storeUnlinked, unsupported } from './unlinked-routes.js';
 import { MUTABLE_LIMIT_BYTES, TEXT_LIMIT_BYTES, type WebContext } from './web-context.js';
 import {
@@ -74,7 +74,7 @@ async function readEntry(
 ): Promise<Reply> {
   const { attributes, location } = target;
   const { vfs } = context;
-  const capOf = capReader(vfs, isReadOnlyDirectory(request.segments[1] ?? ''));
+  const capOf: CapOf = (inode) => vfs.capOf(inode);
   const cap = await capOf(attributes.inode);
   const fresh = notModified(request, cap);
   if (fresh !== undefined) return fresh;
@@ -85,19 +85,6 @@ async function readEntry(
   if (request.method === 'HEAD') return plainReply('');
   const names = (await vfs.readDirectory(attributes.inode)).map((entry) => entry.name);
   return plainReply(names.map((name) => `${name}\n`).join(''));
-}
-
-/** What is reached through a read capability is shown with no more authority than that gives. */
-function capReader(vfs: Vfs, isReadOnly: boolean): CapOf {
-  return async (inode) => {
-    const text = await vfs.capOf(inode);
-    if (!isReadOnly || text === undefined) return text;
-    const cap = parseCap(text);
-    // of a kind that is not known here only what says so itself gives no more than reading
-    if (cap.type === 'unknown') return /^(ro|imm)\./.test(text) ? text : undefined;
-    const read = readCapOf(cap);
-    return read === undefined ? text : serializeCap(read);
-  };
 }
 
 /** `t=json`, `t=uri` and `t=readonly-uri`. `cap` is undefined while nothing of the object is on the grid. */

@@ -84,18 +84,11 @@ export class TreeWalk {
   }
 }
 
-/**
- * The node may know the write capability of the same directory from elsewhere: who names it by the read capability has
- * no more than that. Kind `read-only`.
- */
+/** Before anything is read or stored that could not be linked then. Kind `read-only`. */
 export function checkMayChange(capText: string): void {
-  if (!isReadOnlyDirectory(capText)) return;
-  throw new TahoeError('the capability does not allow writing', { kind: 'read-only', op: 'web.write' });
-}
-
-export function isReadOnlyDirectory(capText: string): boolean {
   const cap = parseCap(capText);
-  return isDirectory(cap) && !isWriteable(cap);
+  if (!isDirectory(cap) || isWriteable(cap)) return;
+  throw new TahoeError('the capability does not allow writing', { kind: 'read-only', op: 'web.write' });
 }
 
 export function noSuchChild(name: string): TahoeError {
