@@ -2,23 +2,30 @@
  * What this node and another writer both changed: the list, telling whoever is concerned, and settling. The merge itself
  * is in delta-merge.ts.
  */
+import { isMutableFile } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { VfsCore } from './core.js';
 import type { Directory, Inode, OpenConflict } from './inode.js';
 import type { NameOperations } from './name-operations.js';
 import type { Namespace } from './namespace.js';
 import { joinPath, pathOf } from './paths.js';
-import type { Conflict, ConflictChoice, SyncState } from './vfs.js';
+import type { Conflict, ConflictChoice, FileHandle, OpenFlags, SyncState } from './vfs.js';
+
+export type OpenInode = (inode: Inode, flags: OpenFlags) => Promise<FileHandle>;
+
+const COPY_BYTES = 1024 * 1024;
 
 export class ConflictBook {
   readonly #core: VfsCore;
   readonly #namespace: Namespace;
   readonly #names: NameOperations;
+  readonly #open: OpenInode;
 
-  constructor(core: VfsCore, namespace: Namespace, names: NameOperations) {
+  constructor(core: VfsCore, namespace: Namespace, names: NameOperations, open: OpenInode) {
     this.#core = core;
     this.#namespace = namespace;
     this.#names = names;
+    this.#open = open;
   }
 
   list(): Conflict[] {
@@ -75,14 +82,42 @@ export class ConflictBook {
     await this.#names.detach(directory.inode.number, copyName);
   }
 
-  async #replaceTheirs({ directory, name, copyName }: OpenConflict): Promise<void> {
+  async #replaceTheirs(conflict: OpenConflict): Promise<void> {
+    const { directory, name, copyName } = conflict;
     const parent = directory.inode.number;
     await this.#namespace.load(directory);
     const theirs = this.#namespace.child(directory, name);
     const ours = this.#namespace.child(directory, copyName);
+    if (conflict.isOfMutable === true && ours?.kind === 'file' && isMutable(theirs)) {
+      if (!conflict.isReported) this.#core.ledger.conflictReported(conflict);
+      await this.#copyContent(ours, theirs);
+      await this.#names.detach(parent, copyName);
+      return;
+    }
     if (theirs !== undefined && (theirs.kind === 'directory' || ours?.kind === 'directory'))
       await this.#names.detach(parent, name);
     await this.#names.rename({ parent, name: copyName }, { parent, name }, 'replace');
+  }
+
+  /** The mutable file keeps its capability. */
+  async #copyContent(from: Inode, to: Inode): Promise<void> {
+    const source = await this.#open(from, { read: true, write: false });
+    try {
+      const target = await this.#open(to, { read: false, write: true, truncate: true });
+      try {
+        for (let offset = 0; ; ) {
+          const piece = await source.read(offset, COPY_BYTES);
+          if (piece.length === 0) break;
+          await target.write(offset, piece);
+          offset += piece.length;
+        }
+        await target.flush();
+      } finally {
+        await target.release();
+      }
+    } finally {
+      await source.release();
+    }
   }
 
   #throw(conflict: OpenConflict): never {
@@ -107,6 +142,10 @@ function explain({ name, copyName, kind }: OpenConflict): string {
   }
   const what = kind === 'removed-above' ? 'was replaced' : 'was changed';
   return `UncoordinatedWriteError: "${name}" ${what} by another writer as well; what was written here is "${copyName}" now`;
+}
+
+function isMutable(inode: Inode | undefined): inode is Inode {
+  return inode?.other?.type === 'known' && isMutableFile(inode.other.cap);
 }
 
 function parentPath(path: string): string {

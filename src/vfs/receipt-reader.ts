@@ -47,7 +47,7 @@ export class ReceiptReader {
       return isEntryOf(entry, directory) ? this.#receiptOfDirectory(directory, directories) : notYet;
     }
     const shares = placementOf(entry, chain[0]?.book);
-    if (shares === undefined) return notShown;
+    if (shares === undefined) return inode.other === undefined ? notShown : notOfMutable;
     const stands = place.directory.base?.entries.get(place.name)?.raw;
     const isSame = stands === undefined || bytesEqual(stands, entry.raw);
     return {
@@ -133,6 +133,12 @@ const notShown: NoReceipt = {
   reason: 'not-stored-here',
   message:
     'it is on the grid, but it was not this node that stored it: which servers hold its shares was never shown here',
+};
+
+const notOfMutable: NoReceipt = {
+  kind: 'none',
+  reason: 'not-stored-here',
+  message: 'a mutable file: its name leads to whatever version stands, and where those are is not recorded',
 };
 
 function placementOf(

@@ -200,7 +200,9 @@ class VfsEngine implements NodeVfs {
         this.#writeBack.noteNames();
       },
     });
-    this.#conflicts = new ConflictBook(core, this.#namespace, this.#names);
+    this.#conflicts = new ConflictBook(core, this.#namespace, this.#names, (inode, flags) =>
+      this.#openInode(inode, flags),
+    );
     this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack, this.#conflicts);
     this.#receipts = new ReceiptReader(core, this.#namespace, (inode) => this.#sync.stateOf(inode));
   }

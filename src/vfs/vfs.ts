@@ -262,7 +262,7 @@ export type ConflictKind = 'created' | 'changed' | 'removed-above' | 'fork';
 
 /**
  * `both`: the copy stays as an ordinary file under its name. `theirs`: the copy is removed. `ours`: the copy replaces
- * what stands under the name, whoever wrote it.
+ * what stands under the name, whoever wrote it; a mutable file that both wrote gets its contents instead.
  */
 export type ConflictChoice = 'ours' | 'theirs' | 'both';
 

@@ -215,6 +215,25 @@ for (const format of formats) {
     t.is(node.vfs.conflicts().length, 1);
   });
 
+  test(`${format}: a conflict is settled for ours by writing it into the file, for theirs by removing the copy`, async (t) => {
+    const { grid, node, rootCap, root, cap } = await withFile(t, format, 'begin');
+    const other = await grid.node();
+    for (const choice of ['ours', 'theirs'] as const) {
+      const { file } = await again(node, rootCap);
+      const handle = await node.vfs.open(file, { ...readWrite, truncate: true });
+      await handle.write(0, bytes(`ours, ${choice}`));
+      await other.platformGrid.overwriteMutable(cap, bytes(`theirs, ${choice}`));
+      await closeHandle(handle);
+      await drained(node);
+      const [conflict] = node.vfs.conflicts();
+      await node.vfs.resolveConflict(conflict!.id, choice);
+      await drained(node);
+      t.is(text(await node.platformGrid.readMutable(cap)), `${choice}, ${choice}`);
+      t.deepEqual(await listing(node.vfs, root), ['file.txt']);
+      t.deepEqual(node.vfs.conflicts(), []);
+    }
+  });
+
   test(`${format}: what was written after the last close stands beside the file after a kill`, async (t) => {
     const { node, rootCap, cap, file } = await withFile(t, format, 'content');
     const handle = await node.vfs.open(file, readWrite);
