@@ -47,6 +47,14 @@ async function write(node: TestNode, file: InodeNumber, offset: number, content:
   await closeHandle(handle);
 }
 
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
 function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 167) % 251);
 }
@@ -159,6 +167,38 @@ for (const format of formats) {
       t.deepEqual(await listing(node.vfs, root), ['file.txt'], `${after}`);
     }
     t.deepEqual(await seenByAnother(grid, rootCap), { '/file.txt': 'file content 13' });
+  });
+
+  test(`${format}: answers get lost, servers fail, the node is killed: a single writer never meets a conflict`, async (t) => {
+    const { grid, node, rootCap, cap } = await withFile(t, format, 'begin');
+    const random = seededRandom(format === 'sdmf' ? 1 : 2);
+    for (let round = 0; round < 12; round++) {
+      grid.plan((method) => {
+        if (method !== 'readTestWrite' || random() > 0.15) return undefined;
+        return random() < 0.7 ? 'lose-answer' : 'fail';
+      });
+      const { file } = await again(node, rootCap).catch(async () => {
+        grid.plan();
+        return again(node, rootCap);
+      });
+      await write(node, file, 0, `content ${round}`).catch(async (error: unknown) => {
+        t.true(isTahoeError(error, 'unreachable', 'unrecoverable', 'stale'), `${error}`);
+        grid.plan();
+        await write(node, file, 0, `content ${round}`);
+      });
+      if (round % 3 === 2) {
+        await new Promise((resolve) => setTimeout(resolve, 60 * random()));
+        await node.killAndStart();
+        grid.plan();
+        await again(node, rootCap);
+      }
+      if (round % 2 === 0) grid.plan();
+      await drained(node);
+      grid.plan();
+      t.is(text(await node.platformGrid.readMutable(cap)), `content ${round}`);
+      t.deepEqual(node.vfs.conflicts(), []);
+    }
+    t.deepEqual(await seenByAnother(grid, rootCap), { '/file.txt': 'file content 11' });
   });
 
   test(`${format}: changed by another while this node was dead, after any part of a publish: both are there`, async (t) => {
