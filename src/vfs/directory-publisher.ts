@@ -191,10 +191,12 @@ export class DirectoryPublisher {
   async #changedSince(removed: ReadonlyMap<string, Directory>): Promise<[string, Directory][]> {
     const changed: [string, Directory][] = [];
     for (const [name, gone] of removed) {
-      const known = gone.base?.version;
-      if (known === undefined || gone.keys === undefined) continue;
+      if (gone.base?.version === undefined || gone.keys === undefined) continue;
+      const attempts = gone.attempts.map(({ attempt }) => attempt.key);
       const version = await readSlotVersion(this.#core.slots, gone.keys, this.#core.quorums);
-      if (version !== undefined && versionKey(version) !== versionKey(known)) changed.push([name, gone]);
+      // what this node published before a crash may stand there without its knowing
+      const own = [...attempts, versionKey(gone.base.version)];
+      if (version !== undefined && !own.includes(versionKey(version))) changed.push([name, gone]);
     }
     return changed;
   }
