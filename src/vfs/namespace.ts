@@ -7,14 +7,15 @@ import { sha256 } from '../crypto/hashes.js';
 import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
 import { bytesEqual, concatBytes, encodeUtf8, readU64, toHex } from '../encoding/bytes.js';
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
-import { compareVersions } from '../mutable/lineage.js';
+import { compareVersions, versionKey } from '../mutable/lineage.js';
 import { isCurrent, readSlot } from '../mutable/read-slot.js';
 import { parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
 import { applyEntry, type EntryFacts, modifiedTime, readEntry } from './entry-codec.js';
-import type { Directory, Inode } from './inode.js';
+import type { Directory, DirectoryBase, Inode } from './inode.js';
 import { entryKey } from './names.js';
+import { overwrittenNames } from './overwritten.js';
 import { DEPTH_MAX } from './paths.js';
 import { isProvenAt } from './tree.js';
 import type { InodeNumber, Timestamp } from './vfs.js';
@@ -128,16 +129,42 @@ export class Namespace {
   adopt(directory: Directory, version: Checkstring | undefined, content: Uint8Array): void {
     const deepImmutable = directory.keys === undefined;
     const entries = parseDirectory(content, { deepImmutable });
-    const before = directory.base?.entries;
+    const before = directory.base;
     directory.base = { version, entries, sizeBytes: content.length };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
+    this.#restoreOverwritten(directory, before);
     for (const [name, inode] of directory.clean) {
       const entry = entries.get(name);
       // of an inode that came out of the journal it is not known whether it is still what the grid has
-      const known = before?.get(name)?.raw;
+      const known = before?.entries.get(name)?.raw;
       if (entry !== undefined && known !== undefined && bytesEqual(entry.raw, known)) continue;
       this.#follow(directory, name, inode, entry, known);
     }
+  }
+
+  /** What another program has overwritten without having seen it is added once more. */
+  #restoreOverwritten(directory: Directory, before: DirectoryBase | undefined): void {
+    const { base, keys, attempts, isWriteable } = directory;
+    if (before === undefined || base?.version === undefined || keys === undefined || !isWriteable) return;
+    const key = versionKey(base.version);
+    if (attempts.some(({ attempt }) => attempt.key === key)) return;
+    const { platform, nodeName, ledger } = this.#core;
+    const context = { readKey: keys.readKey, nodeName, nowSeconds: platform.clock.wallMs() / 1000 };
+    let restored = 0;
+    for (const name of overwrittenNames(before, base, context)) {
+      const child = directory.clean.get(name);
+      if (child === undefined || !isSamePlace(child, directory, name)) continue;
+      child.provenPlace = undefined;
+      ledger.names([{ directory, name, child, expected: undefined, displaced: undefined }]);
+      restored++;
+    }
+    if (restored === 0) return;
+    platform.log.error('UncoordinatedWriteError: another program has overwritten names that were synced; added again', {
+      directory: directory.inode.number,
+      names: restored,
+      sequence: base.version.sequenceNumber,
+    });
+    this.changed();
   }
 
   /** A name of which this node has given up its own change: the view has what the grid has. */

@@ -1,11 +1,21 @@
 import test, { type ExecutionContext } from 'ava';
 import { type DirectoryCap, parseKnownCap, readCapOf, type SdmfWriteCap, serializeCap } from '../../src/caps/cap.js';
 import { decryptWriteCap, type PackedEntry, packDirectory, parseDirectory } from '../../src/dirnode/packing.js';
-import { bytesEqual } from '../../src/encoding/bytes.js';
+import { bytesEqual, encodeUtf8 } from '../../src/encoding/bytes.js';
 import { isTahoeError } from '../../src/errors/tahoe-error.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
 import { readVector } from '../support/golden-vectors.js';
-import { drained, listing, newNode, oneNode, put, snapshotTree, type TestNode, textAt } from '../support/vfs-grid.js';
+import {
+  drained,
+  eventually,
+  listing,
+  newNode,
+  oneNode,
+  put,
+  snapshotTree,
+  type TestNode,
+  textAt,
+} from '../support/vfs-grid.js';
 
 /** A directory with the entries that the reference wrote, their write capabilities under the key of ours. */
 async function foreignDirectory(t: ExecutionContext<unknown>) {
@@ -146,4 +156,41 @@ test('a directory linked to be read only stays that when it is linked elsewhere 
   const { inner } = parseKnownCap(sharedCap) as DirectoryCap<SdmfWriteCap>;
   const entry = (await entriesOf(node, serializeCap(inner))).get('renamed')!;
   t.is(decryptWriteCap(entry.encryptedWriteCap, inner.writeKey), '');
+});
+
+test('names that another program overwrote without having seen them are added again; those that it removed are not', async (t) => {
+  const { node, root, rootCap } = await oneNode(t);
+  const fileCap = serializeCap((parseKnownCap(rootCap) as DirectoryCap<SdmfWriteCap>).inner);
+  const add = async (...names: readonly string[]) => {
+    for (const name of names) await put(node.vfs, root, name, name);
+    await drained(node);
+    return entriesOf(node, fileCap);
+  };
+  const stale = await add('first');
+  const theirs = stale.get('first')!.withMetadata(encodeUtf8('{}'));
+  const overwrite = async (
+    added: string,
+    entries: ReadonlyMap<string, PackedEntry>,
+    ...versions: (readonly string[])[]
+  ) => {
+    for (const without of versions) {
+      const kept = [...entries.values()].filter(({ name }) => !without.includes(name));
+      await node.platformGrid.overwriteMutable(fileCap, packDirectory([...kept, theirs.renamed(added)]));
+    }
+  };
+  const seen = async (names: readonly string[]) => {
+    await eventually(async () => !(await listing(node.vfs, root)).some((name) => !names.includes(name)));
+    await drained(node);
+    t.deepEqual([...(await entriesOf(node, fileCap)).keys()].sort(), [...names].sort());
+  };
+
+  const published = await add('one', 'two', 'three');
+  await overwrite('removing', published, [], ['one'], ['one', 'two']);
+  await seen(['first', 'removing', 'three']);
+
+  await add('four', 'five', 'six');
+  await overwrite('overwriting', stale, ['first'], []);
+  await eventually(async () => (await listing(node.vfs, root)).includes('overwriting'));
+  for (const name of ['three', 'four', 'five', 'six']) t.is(await textAt(node.vfs, root, name), name);
+  await seen(['first', 'overwriting', 'three', 'four', 'five', 'six']);
 });
