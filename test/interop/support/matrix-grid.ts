@@ -13,7 +13,7 @@ const SERVER_SETS = {
 } as const;
 const INTRODUCERS = ['a Python introducer', 'our introducer'] as const;
 
-const SERVERS = 10;
+export const SERVERS = 10;
 /** Small segments, so that small files have several. */
 export const SEGMENT_BYTES = 131_072;
 
@@ -27,6 +27,8 @@ export const GRID_KINDS: readonly GridKind[] = (Object.keys(SERVER_SETS) as Grid
 );
 
 export interface MatrixGrid {
+  /** FURL of the introducer, for more nodes. */
+  readonly introducer: string;
   readonly python: PythonClient;
   readonly ours: OurClient;
 }
@@ -65,5 +67,5 @@ async function startGrid(scope: CleanupStack, { servers, introducer }: GridKind)
     startOurClient(scope, { introducer: furl, encoding }),
   ]);
   await ours.connectedTo(SERVERS);
-  return { python, ours };
+  return { introducer: furl, python, ours };
 }

@@ -16,13 +16,22 @@ export interface OurClientOptions {
   /** Undefined: only an introducer names servers. */
   readonly serversYaml?: string;
   readonly introducer?: string;
+  /** Capability of the directory that is mounted and served by SFTP. */
+  readonly root?: string;
   readonly encoding?: PythonEncoding;
   readonly convergence?: Uint8Array;
   readonly leaseSecret?: Uint8Array;
 }
 
 export async function startOurClient(scope: Cleanup, options: OurClientOptions): Promise<OurClient> {
-  const { encoding = { needed: 3, happy: 7, total: 10 }, convergence, leaseSecret, serversYaml, introducer } = options;
+  const {
+    encoding = { needed: 3, happy: 7, total: 10 },
+    convergence,
+    leaseSecret,
+    serversYaml,
+    introducer,
+    root,
+  } = options;
   const work = await temporaryDirectory(scope);
   const directory = join(work, 'node');
   const yaml = join(work, 'servers.yaml');
@@ -30,6 +39,7 @@ export async function startOurClient(scope: Cleanup, options: OurClientOptions):
   await tahoeOutput(
     ...['create-client', directory, ...(serversYaml === undefined ? [] : ['--servers-file', yaml])],
     ...(introducer === undefined ? [] : ['--introducer', introducer]),
+    ...(root === undefined ? [] : ['--root', root]),
     ...['--shares-needed', String(encoding.needed)],
     ...['--shares-happy', String(encoding.happy), '--shares-total', String(encoding.total)],
   );
