@@ -28,6 +28,8 @@ export interface VfsSettings {
   readonly retryAfterMs: number;
   /** How often a directory is looked at while it has to stand still before it can be published. */
   readonly settlePollMs: number;
+  /** When a directory that other programs write too is looked at again after a proof. */
+  readonly lookAgainAfterMs: readonly number[];
   /** Whoever waits is told of failure when nothing has moved for this long, or after this long in all. */
   readonly stallMs: number;
   readonly waitMaxMs: number;
@@ -49,6 +51,7 @@ export const defaultSettings: VfsSettings = {
   openFileMs: 60_000,
   retryAfterMs: 1000,
   settlePollMs: 2000,
+  lookAgainAfterMs: [5000, 30_000],
   stallMs: 60_000,
   waitMaxMs: 600_000,
   uploadsMax: 8,

@@ -9,6 +9,7 @@ import { serializeCap } from '../caps/cap.js';
 import { packDirectory } from '../dirnode/packing.js';
 import type { ServerId } from '../encoding/brands.js';
 import { toHex } from '../encoding/bytes.js';
+import { describeError } from '../errors/tahoe-error.js';
 import { type Assessment, assessSlot } from '../mutable/assess-slot.js';
 import { versionKey } from '../mutable/lineage.js';
 import { mapSlot, newSlotServers, slotServers } from '../mutable/map-slot.js';
@@ -185,6 +186,16 @@ export class DirectoryPublisher {
     for (const { name } of superseded) if (!directory.dirty.has(name)) namespace.refollow(directory, name);
     this.#core.tree.notePending(directory);
     deltas.listCopies(directory, merged.copies);
+  }
+
+  /** Reads what has become of it; whatever another program has overwritten is noticed by that. Never fails. */
+  async look(directory: Directory): Promise<void> {
+    directory.checkedAtMs = Number.NEGATIVE_INFINITY;
+    try {
+      await this.#parts.namespace.load(directory);
+    } catch (error) {
+      this.#core.platform.log.debug('a directory was not looked at again', { error: describeError(error) });
+    }
   }
 
   /** Directories that were removed with this attempt and that somebody has put something into meanwhile. */

@@ -14,6 +14,7 @@ import type { VersionKey } from '../mutable/lineage.js';
 import type { Attempt } from '../mutable/publish.js';
 import type { RegisterHistory } from '../mutable/register-history.js';
 import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
+import type { Timer } from '../platform/clock.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { KeyPair } from './key-pool.js';
 import type { Overlay, OverlaySnapshot } from './overlay.js';
@@ -214,6 +215,8 @@ export interface PublishState {
   /** How many wait for it. */
   forced: number;
   lastReason: string | undefined;
+  /** Of looks at what has become of it. */
+  looks: readonly Timer[];
 }
 
 export class Directory {
@@ -265,6 +268,7 @@ export class Directory {
     provenMs: Number.NEGATIVE_INFINITY,
     forced: 0,
     lastReason: undefined,
+    looks: [],
   };
 
   constructor(inode: Inode, isBorn: boolean, createdMs: number) {

@@ -159,6 +159,7 @@ export class Namespace {
       restored++;
     }
     if (restored === 0) return;
+    this.#core.counters.uncoordinatedWriteErrors++;
     platform.log.error('UncoordinatedWriteError: another program has overwritten names that were synced; added again', {
       directory: directory.inode.number,
       names: restored,

@@ -5,6 +5,7 @@
  * version that it publishes: if more are gone, this is no removal.
  */
 import type { ReadKey } from '../encoding/brands.js';
+import { decodeLatin1 } from '../encoding/bytes.js';
 import { isBuiltOn } from '../mutable/lineage.js';
 import { authorOf } from './conflict-name.js';
 import type { DirectoryBase } from './inode.js';
@@ -37,6 +38,13 @@ export function overwrittenNames(
     return node === nodeName && nowSeconds - seconds < RECENT_SECONDS;
   });
   return own.map(({ name }) => name);
+}
+
+const STAMP = '"by"';
+
+/** True if some entries may be those of other programs: they do not say who wrote them. */
+export function hasForeignEntries({ entries }: DirectoryBase): boolean {
+  return [...entries.values()].some(({ metadataJson }) => !decodeLatin1(metadataJson).includes(STAMP));
 }
 
 function missingFrom(entries: Entries, other: Entries) {

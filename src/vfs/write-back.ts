@@ -8,6 +8,7 @@ import type { Timer } from '../platform/clock.js';
 import type { VfsCore } from './core.js';
 import type { DirectoryPublisher } from './directory-publisher.js';
 import type { Directory, Inode } from './inode.js';
+import { hasForeignEntries } from './overwritten.js';
 import { sharePlacement } from './receipts.js';
 import { writeSlot } from './slot-writer.js';
 import type { WantedFiles } from './wanted-files.js';
@@ -371,6 +372,7 @@ export class WriteBack {
           publishing.provenMs = this.#nowMs();
           publishing.lastReason = undefined;
           directory.problem = undefined;
+          this.#lookAgain(directory);
           this.#signalMove();
         } else if (round.kind === 'stopped') {
           this.#stopped(directory, round.reason);
@@ -386,6 +388,20 @@ export class WriteBack {
       }
     };
     publishing.running = run();
+  }
+
+  /** A program that overwrites what it has not seen does so soon after a publish of ours, and tells nobody. */
+  #lookAgain(directory: Directory): void {
+    const { publishing, base } = directory;
+    const { platform, settings } = this.#core;
+    for (const timer of publishing.looks) timer.cancel();
+    publishing.looks = [];
+    if (base === undefined || !hasForeignEntries(base)) return;
+    publishing.looks = settings.lookAgainAfterMs.map((delayMs) =>
+      platform.clock.setTimer(delayMs, () => {
+        if (!this.#isStopped && !directory.isDiscarded) void this.#publisher.look(directory);
+      }),
+    );
   }
 
   #retry(directory: Directory, reason: string, why: 'collision' | 'unsettled' | 'failure'): void {

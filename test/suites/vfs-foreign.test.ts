@@ -193,4 +193,22 @@ test('names that another program overwrote without having seen them are added ag
   await eventually(async () => (await listing(node.vfs, root)).includes('overwriting'));
   for (const name of ['three', 'four', 'five', 'six']) t.is(await textAt(node.vfs, root, name), name);
   await seen(['first', 'overwriting', 'three', 'four', 'five', 'six']);
+  t.is(node.vfs.status().uncoordinatedWriteErrors, 1);
+});
+
+test('names that another program overwrote are added again also when nobody uses the directory', async (t) => {
+  const { node, root, rootCap } = await oneNode(t, { settings: { lookAgainAfterMs: [300] } });
+  const fileCap = serializeCap((parseKnownCap(rootCap) as DirectoryCap<SdmfWriteCap>).inner);
+  await put(node.vfs, root, 'first', 'first');
+  await drained(node);
+  const first = (await entriesOf(node, fileCap)).get('first')!.withMetadata(encodeUtf8('{}'));
+  await node.platformGrid.overwriteMutable(fileCap, packDirectory([first]));
+  await listing(node.vfs, root);
+  for (const name of ['one', 'two']) await put(node.vfs, root, name, name);
+  await drained(node);
+  // twice, because what this node writes says what it was built on, and the other program does not
+  await node.platformGrid.overwriteMutable(fileCap, packDirectory([first]));
+  await node.platformGrid.overwriteMutable(fileCap, packDirectory([first, first.renamed('overwriting')]));
+  await eventually(async () => (await entriesOf(node, fileCap)).has('two'));
+  t.deepEqual([...(await entriesOf(node, fileCap)).keys()].sort(), ['first', 'one', 'overwriting', 'two']);
 });

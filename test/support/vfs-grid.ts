@@ -44,6 +44,7 @@ const quickSettings: Partial<VfsSettings> = {
   stepBackMs: 0,
   retryAfterMs: 20,
   settlePollMs: 100,
+  lookAgainAfterMs: [100, 600],
   stallMs: 10_000,
   defaultUid: 7,
   defaultGid: 8,
