@@ -132,9 +132,11 @@ for (const [writer, reader] of [
       const file = await ask(second, 'PUT', `uri/${directory}/inner/mutable?format=${format}`, pattern(500));
       const toRead = await readCap(second, directory);
       for (const client of [first, second]) {
-        await eventually(t, async (tt) => {
-          tt.deepEqual(Object.keys(await names(client, toRead)).sort(), ['inner', 'one', 'zwei ä']);
-        });
+        for (const cap of [toRead, directory]) {
+          await eventually(t, async (tt) => {
+            tt.deepEqual(Object.keys(await names(client, cap)).sort(), ['inner', 'one', 'zwei ä']);
+          });
+        }
         const children = await names(client, toRead);
         t.is(children.inner![1].ro_uri, await readCap(second, inner));
         t.is(children.inner![1].rw_uri, undefined);
