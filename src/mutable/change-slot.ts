@@ -7,20 +7,13 @@ import { TahoeError } from '../errors/tahoe-error.js';
 import { sleep } from '../platform/clock.js';
 import { assessSlot, type Base, type OwnAttempt } from './assess-slot.js';
 import { type VersionKey, versionKey } from './lineage.js';
-import { mapSlot, slotServers } from './map-slot.js';
+import { mapForWriting } from './map-slot.js';
 import { type Attempt, makeAttempt, publishAttempt } from './publish.js';
 import { RegisterHistory } from './register-history.js';
 import { retrieveSigningKeys, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
-import {
-  answeredRegisters,
-  type Quorums,
-  quorumsOf,
-  type SeenVersion,
-  type SlotMap,
-  seenShareNumbers,
-} from './slot-map.js';
+import { type Quorums, quorumsOf, type SeenVersion, type SlotMap, seenShareNumbers } from './slot-map.js';
 import { makeUpdate, type RangeChange, type UpdateInput } from './update-in-place.js';
 
 /** Attempts that are not proven, or maps with too few answers, before the caller is told. */
@@ -222,18 +215,13 @@ class SlotWriter {
     return makeUpdate(this.#context, { ...input, change: { offset, data: await change.read(offset, length) } });
   }
 
-  /** The first servers of the list, or all of them if the shares turn out not to be there. */
-  async #map(): Promise<SlotMap> {
-    const { sharesTotal, answers } = this.#options.quorums;
-    const options = {
-      enough: (sofar: SlotMap) => answeredRegisters(sofar, sharesTotal) >= answers,
-      patienceMs: mapPatienceMs,
+  #map(): Promise<SlotMap> {
+    const { quorums } = this.#options;
+    const isComplete = (map: SlotMap) => {
+      const [seen] = map.versions.values();
+      return seenShareNumbers(map).size >= (seen?.prefix.sharesTotal ?? quorums.sharesTotal);
     };
-    const all = slotServers(this.#context, this.#keys, Number.POSITIVE_INFINITY);
-    const map = await mapSlot(this.#context, this.#keys, all.slice(0, sharesTotal), options);
-    const total = [...map.versions.values()][0]?.prefix.sharesTotal ?? sharesTotal;
-    if (seenShareNumbers(map).size >= total || all.length <= map.asked.length) return map;
-    return mapSlot(this.#context, this.#keys, all, options);
+    return mapForWriting(this.#context, this.#keys, { quorums, patienceMs: mapPatienceMs, isComplete });
   }
 
   #quorumsOf(map: SlotMap): Quorums {

@@ -11,7 +11,7 @@ import { versionKey } from './lineage.js';
 import { formatOfShare, type ShareHead } from './share-format.js';
 import { type SlotContext, slotSecrets } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
-import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';
+import { answeredRegisters, type Quorums, type SeenShare, type SeenVersion, type SlotMap } from './slot-map.js';
 
 /** Bytes asked of each share: header, keys, hashes, and the whole share of a small directory. */
 const headLength = 8192;
@@ -35,7 +35,7 @@ export function newSlotServers(context: SlotContext, { storageIndex }: SlotKeys,
 }
 
 /** False for a server that did not answer last time. */
-export function isReachable(context: SlotContext, server: StorageServer): boolean {
+function isReachable(context: SlotContext, server: StorageServer): boolean {
   return context.isReachable?.(server) ?? true;
 }
 
@@ -64,7 +64,6 @@ export async function mapSlot(
     };
     const ask = async (server: StorageServer): Promise<void> => {
       try {
-        if (!isReachable(context, server)) throw awayError(server);
         building.answer(server, await askServer(context, keys, server, { headLength, signal: abort.signal }));
       } catch (error) {
         building.fail(server, error);
@@ -77,17 +76,40 @@ export async function mapSlot(
   return settled;
 }
 
-export function awayError({ nickname }: StorageServer): TahoeError {
-  return new TahoeError('it did not answer last time', { kind: 'unreachable', op: 'mutable.map', subject: nickname });
+export interface WriterMapOptions {
+  readonly quorums: Quorums;
+  readonly patienceMs: number;
+  /** Nothing of the slot was ever sent anywhere. Default false. */
+  readonly isNew?: boolean;
+  /** False if shares must be on other servers than those of the map. */
+  readonly isComplete: (map: SlotMap) => boolean;
 }
 
-/** The first bytes of every share that one server holds of the slot. */
+/** Ends soon after a quorum has answered. Asks the first servers of the list, or all if the shares are not there. */
+export async function mapForWriting(
+  context: SlotContext,
+  keys: SlotKeys,
+  { quorums, patienceMs, isNew = false, isComplete }: WriterMapOptions,
+): Promise<SlotMap> {
+  const { sharesTotal, answers } = quorums;
+  const options = { enough: (sofar: SlotMap) => answeredRegisters(sofar, sharesTotal) >= answers, patienceMs };
+  if (isNew) return mapSlot(context, keys, newSlotServers(context, keys, sharesTotal), options);
+  const all = slotServers(context, keys, Number.POSITIVE_INFINITY);
+  const map = await mapSlot(context, keys, all.slice(0, sharesTotal), options);
+  return isComplete(map) || all.length <= map.asked.length ? map : mapSlot(context, keys, all, options);
+}
+
+/** The first bytes of every share that one server holds of the slot. A server that is away is not asked: `unreachable`. */
 export async function askServer(
   context: SlotContext,
   keys: SlotKeys,
   server: StorageServer,
   options: { readonly headLength: number; readonly signal?: AbortSignal },
 ): Promise<ReadonlyMap<number, Uint8Array>> {
+  if (!isReachable(context, server)) {
+    const message = 'it did not answer last time';
+    throw new TahoeError(message, { kind: 'unreachable', op: 'mutable.map', subject: server.nickname });
+  }
   const { headLength, signal } = options;
   const call = { signal, timeoutMs: context.requestTimeoutMs };
   const { storageIndex, writeKey } = keys;

@@ -8,7 +8,7 @@ import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { ByteRange, StorageServer } from '../storage-protocol/storage-server.js';
 import { readableBase, type SlotMemory } from './assess-slot.js';
 import { compareVersions } from './lineage.js';
-import { askServer, awayError, isReachable, mapSlot, slotServers } from './map-slot.js';
+import { askServer, mapSlot, slotServers } from './map-slot.js';
 import { retrieveRange, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
@@ -142,7 +142,6 @@ export async function isCurrent(
   let isReplaced = false;
   const ask = async (server: StorageServer): Promise<void> => {
     try {
-      if (!isReachable(context, server)) throw awayError(server);
       const heads = await askServer(context, keys, server, { headLength: checkstringLengthMax, signal });
       for (const [shareNumber, head] of heads) {
         if (bytesEqual(head.subarray(0, checkstring.length), checkstring)) showing.add(shareNumber);

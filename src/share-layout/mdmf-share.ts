@@ -22,6 +22,7 @@ import { hashLength, IncompleteHashTree } from '../hashtree/hash-tree.js';
 import { hashTreeNodeCount } from '../hashtree/tree-shape.js';
 import {
   type Checkstring,
+  checkAscending,
   checkEncoding,
   damagedShare,
   type MutablePrefix,
@@ -143,10 +144,7 @@ export function parseMdmfOffsets(bytes: Uint8Array, prefix: MdmfPrefix): MdmfOff
     blockHashTree: offset(6),
     endOfFile: offset(7),
   };
-  const starts = [mdmfHeaderLength, ...Object.values(offsets)];
-  for (let index = 1; index < starts.length; index++) {
-    if (starts[index]! < starts[index - 1]!) throw damagedShare('its offsets are not in order');
-  }
+  checkAscending([mdmfHeaderLength, ...Object.values(offsets)]);
   const { segmentCount, dataSize } = mdmfGeometry(prefix);
   if (offsets.blockHashTree - offsets.shareData !== dataSize) throw damagedShare('data of the wrong length');
   if (offsets.endOfFile - offsets.blockHashTree !== hashTreeNodeCount(segmentCount) * hashLength)

@@ -51,6 +51,13 @@ export interface SaltedBlock {
 export const saltLength = 16;
 const chainEntryLength = 2 + hashLength;
 
+/** Kind `corrupt` unless each part of a share begins where the one before it begins, or behind. */
+export function checkAscending(starts: readonly number[]): void {
+  for (let index = 1; index < starts.length; index++) {
+    if (starts[index]! < starts[index - 1]!) throw damagedShare('its offsets are not in order');
+  }
+}
+
 /** Kind `corrupt` unless there are such codes (both numbers have a byte in the share). */
 export function checkEncoding({ sharesNeeded, sharesTotal }: MutablePrefix): void {
   if (sharesNeeded < 1 || sharesNeeded > sharesTotal) throw damagedShare(`${sharesNeeded} of ${sharesTotal} shares`);

@@ -34,6 +34,7 @@ import { assert } from '../errors/tahoe-error.js';
 import { buildHashTree, hashLength, type IncompleteHashTree } from '../hashtree/hash-tree.js';
 import {
   type Checkstring,
+  checkAscending,
   checkEncoding,
   damagedShare,
   type MutablePrefix,
@@ -135,10 +136,7 @@ export function parseSdmfOffsets(bytes: Uint8Array): SdmfOffsets {
     encryptedPrivateKey: readU64(bytes, 91),
     endOfFile: readU64(bytes, 99),
   };
-  const starts = [sdmfHeaderLength, ...Object.values(offsets)];
-  for (let index = 1; index < starts.length; index++) {
-    if (starts[index]! < starts[index - 1]!) throw damagedShare('its offsets are not in order');
-  }
+  checkAscending([sdmfHeaderLength, ...Object.values(offsets)]);
   return offsets;
 }
 

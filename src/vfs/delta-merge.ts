@@ -3,7 +3,7 @@
  * table says is done and journaled, so that a repetition finds nothing to do (vfs blueprint 5.8 and 7).
  */
 import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
-import { bytesEqual } from '../encoding/bytes.js';
+import { bytesEqual, optionalBytesEqual } from '../encoding/bytes.js';
 import type { VersionKey } from '../mutable/lineage.js';
 import { authorOf, conflictName, copyNameOf } from './conflict-name.js';
 import type { VfsCore } from './core.js';
@@ -80,16 +80,18 @@ export class DeltaMerge {
     const { directory, merged, history } = input;
     const stands = merged.get(dirty.name);
     const carried = dirty.carried.findLast(({ change }) => change === dirty.change);
-    if (carried !== undefined && isSame(carried.entry, stands?.raw)) return { kind: 'write', dirty, entry: stands };
+    if (carried !== undefined && optionalBytesEqual(carried.entry, stands?.raw))
+      return { kind: 'write', dirty, entry: stands };
     const ours = carried === undefined ? this.#entryOf(directory, dirty) : parseEntry(carried.entry);
     if (carried !== undefined && isInHistory(directory, dirty, history)) {
       // a fork that was merged into the base has taken the name from it
-      const isDisplaced = ours !== undefined && isSame(directory.base?.entries.get(dirty.name)?.raw, ours.raw);
+      const isDisplaced =
+        ours !== undefined && optionalBytesEqual(directory.base?.entries.get(dirty.name)?.raw, ours.raw);
       if (!isDisplaced) return { kind: 'superseded', dirty };
       return this.#decide('copy', { ...input, dirty, ours, expected: parseEntry(dirty.expected), stands });
     }
     const isOurs = [dirty.expected, ...dirty.carried.map(({ entry }) => entry)].some((each) =>
-      isSame(each, stands?.raw),
+      optionalBytesEqual(each, stands?.raw),
     );
     if (isOurs) return { kind: 'write', dirty, entry: ours };
     const expected = expectedEntry(dirty, stands);
@@ -297,9 +299,4 @@ function parseEntry(raw: Uint8Array | undefined): PackedEntry | undefined {
   if (raw === undefined) return undefined;
   const [entry] = parseDirectory(raw, { deepImmutable: false }).values();
   return entry;
-}
-
-function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return bytesEqual(a, b);
 }

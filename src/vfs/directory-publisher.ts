@@ -12,13 +12,13 @@ import { toHex } from '../encoding/bytes.js';
 import { describeError } from '../errors/tahoe-error.js';
 import { type Assessment, assessSlot } from '../mutable/assess-slot.js';
 import { versionKey } from '../mutable/lineage.js';
-import { mapSlot, newSlotServers, slotServers } from '../mutable/map-slot.js';
+import { mapForWriting } from '../mutable/map-slot.js';
 import { type Attempt, makeAttempt, publishAttempt } from '../mutable/publish.js';
 import { readSlotVersion } from '../mutable/read-slot.js';
 import { RegisterHistory } from '../mutable/register-history.js';
 import { retrieveSigningKeys } from '../mutable/retrieve.js';
 import type { SlotKeys } from '../mutable/slot-keys.js';
-import { answeredRegisters, type Quorums, quorumsOf, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
+import { type Quorums, quorumsOf, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
 import type { VfsCore } from './core.js';
 import type { DeltaMerge, FrozenNames } from './delta-merge.js';
 import { type DirectoryMerge, type MergedBase, UnreadableVersion } from './directory-merge.js';
@@ -281,17 +281,14 @@ export class DirectoryPublisher {
     return { stored, movedFrom };
   }
 
-  /** The first servers of the list, or all of them if the shares turn out not to be there. */
-  async #map(directory: Directory, keys: SlotKeys): Promise<SlotMap> {
+  #map(directory: Directory, keys: SlotKeys): Promise<SlotMap> {
     const { slots, quorums } = this.#core;
-    const enough = (sofar: SlotMap) => answeredRegisters(sofar, quorums.sharesTotal) >= quorums.answers;
-    const options = { enough, patienceMs: MAP_PATIENCE_MS };
-    const isNew = !directory.isBorn && directory.attempts.length === 0;
-    if (isNew) return mapSlot(slots, keys, newSlotServers(slots, keys, quorums.sharesTotal), options);
-    const all = slotServers(slots, keys, Number.POSITIVE_INFINITY);
-    const map = await mapSlot(slots, keys, all.slice(0, quorums.sharesTotal), options);
-    const isComplete = !directory.isBorn || seenShareNumbers(map).size >= quorums.sharesTotal;
-    return isComplete || all.length <= map.asked.length ? map : mapSlot(slots, keys, all, options);
+    return mapForWriting(slots, keys, {
+      quorums,
+      patienceMs: MAP_PATIENCE_MS,
+      isNew: !directory.isBorn && directory.attempts.length === 0,
+      isComplete: (map) => !directory.isBorn || seenShareNumbers(map).size >= quorums.sharesTotal,
+    });
   }
 
   async #giveKey(directory: Directory): Promise<void> {

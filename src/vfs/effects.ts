@@ -3,7 +3,7 @@
  * again after a start (replay.ts). Nothing here writes records.
  */
 import type { ChkReadCap, LitCap } from '../caps/cap.js';
-import { bytesEqual } from '../encoding/bytes.js';
+import { bytesEqual, optionalBytesEqual } from '../encoding/bytes.js';
 import { assert } from '../errors/tahoe-error.js';
 import type { VersionKey } from '../mutable/lineage.js';
 import { newSlot } from '../mutable/slot-keys.js';
@@ -142,7 +142,7 @@ export class Effects {
     if (attempts.length > ATTEMPTS_MAX) attempts.shift();
     for (const { name, change, entry, isSuperseded } of open.names) {
       const carried = isSuperseded ? undefined : dirty.get(name)?.carried;
-      const isKnown = carried?.some((known) => known.change === change && isSame(known.entry, entry));
+      const isKnown = carried?.some((known) => known.change === change && optionalBytesEqual(known.entry, entry));
       if (isKnown === false) carried?.push({ change, entry });
     }
     this.tree.notePending(directory);
@@ -156,9 +156,4 @@ export class Effects {
     directory.newKey = undefined;
     this.tree.applyProven(directory, open.names);
   }
-}
-
-function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return bytesEqual(a, b);
 }

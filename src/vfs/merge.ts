@@ -6,7 +6,7 @@
 import { parseMetadata } from '../dirnode/metadata.js';
 import { formatJson } from '../dirnode/metadata-json.js';
 import type { PackedEntry } from '../dirnode/packing.js';
-import { bytesEqual } from '../encoding/bytes.js';
+import { bytesEqual, optionalBytesEqual } from '../encoding/bytes.js';
 import { copyNameOf } from './conflict-name.js';
 import { entryKind } from './entry-codec.js';
 import { mergeMetadata } from './metadata-merge.js';
@@ -203,6 +203,5 @@ function isSameObject(a: PackedEntry, b: PackedEntry): boolean {
 }
 
 function isSame(a: PackedEntry | undefined, b: PackedEntry | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return bytesEqual(a.raw, b.raw);
+  return optionalBytesEqual(a?.raw, b?.raw);
 }

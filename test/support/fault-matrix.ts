@@ -218,14 +218,7 @@ export const scenarios: readonly Scenario[] = [
     name: 'publish',
     ...writers,
     async prepare(grid) {
-      const cap = await expected(grid, () => grid.client().createMutable(before));
-      return {
-        operate: () => grid.client().overwriteMutable(cap, after),
-        isRight: () => true,
-        readAgain: () => grid.client().readMutable(cap),
-        written: after,
-        afterFailure: [before, after],
-      };
+      return overwriting(grid, await expected(grid, () => grid.client().createMutable(before)));
     },
   },
   {
@@ -267,14 +260,7 @@ export const mdmfScenarios: readonly Scenario[] = [
     name: 'publish MDMF',
     ...writers,
     async prepare(grid) {
-      const cap = await expected(grid, () => grid.client().createMutable(before, 'mdmf'));
-      return {
-        operate: () => grid.client().overwriteMutable(cap, after),
-        isRight: () => true,
-        readAgain: () => grid.client().readMutable(cap),
-        written: after,
-        afterFailure: [before, after],
-      };
+      return overwriting(grid, await expected(grid, () => grid.client().createMutable(before, 'mdmf')));
     },
   },
   {
@@ -317,6 +303,16 @@ function uploading(grid: FaultGrid): Prepared {
       value === undefined ? undefined : readChk(grid, (value as { readonly cap: ChkReadCap }).cap),
     written: after,
     afterFailure: [],
+  };
+}
+
+function overwriting(grid: FaultGrid, cap: string): Prepared {
+  return {
+    operate: () => grid.client().overwriteMutable(cap, after),
+    isRight: () => true,
+    readAgain: () => grid.client().readMutable(cap),
+    written: after,
+    afterFailure: [before, after],
   };
 }
 
