@@ -1,6 +1,7 @@
 /** The file system of a client node: journal and cache in its directory, over its grid. */
 import type { Platform } from '../platform/platform.js';
-import { createVfs, type NodeVfs } from '../vfs/vfs-engine.js';
+import { createVfs } from '../vfs/create-vfs.js';
+import type { NodeVfs } from '../vfs/vfs-engine.js';
 import type { ClientGrid } from './client-grid.js';
 import type { NodeDirectory } from './node-directory.js';
 import { processOwner } from './sftp-frontend.js';

@@ -1,70 +1,31 @@
-/** The Vfs of a node: opens the journal, replays it, and puts the parts together. The contract is in vfs.ts. */
+/** The Vfs of a node: passes each operation to the part that does it. The contract is in vfs.ts. */
 import { serializeCap } from '../caps/cap.js';
 import { childSlotsOf } from '../caps/child-caps.js';
 import { compareNames } from '../dirnode/packing.js';
-import { encodeUtf8 } from '../encoding/bytes.js';
-import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
-import type { Grid } from '../grid/grid.js';
-import type { SlotContext } from '../mutable/slot-context.js';
-import { quorumsOf } from '../mutable/slot-map.js';
-import type { Platform } from '../platform/platform.js';
-import { Activity } from './activity.js';
+import { TahoeError } from '../errors/tahoe-error.js';
+import { attributesOf, BLOCK_BYTES } from './attributes.js';
 import { ConflictBook } from './conflict-book.js';
-import { nodeNameOf } from './conflict-name.js';
-import { ContentReader } from './content-reader.js';
-import { defaultSettings, type VfsCore, type VfsSettings } from './core.js';
-import { Counters } from './counters.js';
-import { checkKeyIsThere, finishReplacement, replaceDamagedJournal } from './damaged-journal.js';
+import type { VfsCore } from './core.js';
 import { DeltaMerge } from './delta-merge.js';
 import { DirectoryAdoption } from './directory-adoption.js';
 import { DirectoryMerge } from './directory-merge.js';
 import { DirectoryPublisher } from './directory-publisher.js';
-import { Effects } from './effects.js';
 import { EligibleNames } from './eligible-names.js';
+import { ExtendedAttributes } from './extended-attributes.js';
 import { OpenFile } from './file-handle.js';
 import { readyToChange } from './file-writer.js';
 import type { Directory, Inode } from './inode.js';
-import { loadOrCreateJournalKey } from './journal/key.js';
-import type { Log, LogPosition } from './journal/log.js';
-import { type LogOptions, type OpenedLog, openLog } from './journal/log-engine.js';
-import { SealedStore } from './journal/sealed-store.js';
 import type { KeySource } from './key-pool.js';
-import { Ledger } from './ledger.js';
 import { openMutableContent, openMutableFile } from './mutable-content.js';
 import { NameOperations } from './name-operations.js';
 import { Namespace } from './namespace.js';
 import { ReceiptReader } from './receipt-reader.js';
-import { Receipts } from './receipts.js';
-import { Replay } from './replay.js';
 import { SyncOperations } from './sync-operations.js';
 import { timestampFromMs } from './timestamps.js';
-import { Tree } from './tree.js';
 import type * as vfs from './vfs.js';
 import { VfsView } from './vfs-view.js';
 import { WantedFiles } from './wanted-files.js';
 import { WriteBack } from './write-back.js';
-
-export interface VfsOptions {
-  readonly platform: Platform;
-  readonly grid: Grid;
-  readonly slots: SlotContext;
-  readonly keys: KeySource;
-  readonly encoding: { readonly sharesNeeded: number; readonly sharesHappy: number; readonly sharesTotal: number };
-  /** Absolute; the journal and the remembered directories go below it. */
-  readonly directory: string;
-  /** The node's nickname, for names of conflict copies. */
-  readonly nodeName?: string;
-  /** File of the journal's key. */
-  readonly keyPath: string;
-  readonly journalBytesMax: number;
-  /** Part of it that only draining may use. Default 256 MiB. */
-  readonly journalReserveBytes?: number;
-  /** See LogOptions. */
-  readonly journalSegmentBytes?: number;
-  readonly settings?: Partial<VfsSettings>;
-  /** Opens the journal, for those who keep it their own way. Default: encrypted segments below `directory`. */
-  readonly openJournal?: (options: LogOptions) => Promise<OpenedLog>;
-}
 
 /** The Vfs of a node. `view` gives each frontend its own, so that it hears of what the others change. */
 export interface NodeVfs extends vfs.Vfs {
@@ -73,109 +34,7 @@ export interface NodeVfs extends vfs.Vfs {
   close(): Promise<void>;
 }
 
-const JOURNAL_RESERVE_BYTES = 256 * 1024 * 1024;
-const EXTENDED_VALUE_BYTES_MAX = 16 * 1024;
-const EXTENDED_TOTAL_BYTES_MAX = 32 * 1024;
-const STATE_ATTRIBUTE = 'user.tahoe.state';
-const RECEIPT_ATTRIBUTE = 'user.tahoe.receipt';
-const BLOCK_BYTES = 4096;
-
-/**
- * Opens the journal below `directory` and resumes what was pending. The caller holds the lock of the node's directory.
- * A journal that is damaged where it was promised is set aside: see damaged-journal. Kinds: `permission` (the journal's key
- * is missing or another one), `no-space`.
- */
-export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
-  const { platform, grid, slots, encoding, directory } = options;
-  const settings: VfsSettings = { ...defaultSettings, ...options.settings };
-  await checkKeyIsThere(platform.files, directory, options.keyPath);
-  const masterKey = await loadOrCreateJournalKey(platform.files, options.keyPath, platform.entropy);
-  const sealed = { files: platform.files, masterKey, entropy: platform.entropy, log: platform.log };
-  await finishReplacement(platform.files, directory);
-  const { opened, effects } = await openJournal(options, {
-    ...sealed,
-    directory: `${directory}/journal`,
-    limitBytes: options.journalBytesMax,
-    reserveBytes: options.journalReserveBytes ?? JOURNAL_RESERVE_BYTES,
-    ...(options.journalSegmentBytes === undefined ? {} : { segmentBytes: options.journalSegmentBytes }),
-  });
-  const { tree } = effects;
-  const ledger = new Ledger(effects, platform.clock);
-  const watchers = new Set<(change: vfs.Change) => void>();
-  const remembered = new SealedStore({ ...sealed, directory: `${directory}/remembered` });
-  const core: VfsCore = {
-    platform,
-    settings,
-    tree,
-    ledger,
-    activity: new Activity(platform.clock),
-    grid,
-    slots,
-    quorums: quorumsOf(encoding),
-    sharesHappy: encoding.sharesHappy,
-    nodeName: nodeNameOf(options.nodeName ?? ''),
-    contents: new ContentReader(opened.log, grid, slots, quorumsOf(encoding)),
-    remembered,
-    receipts: new Receipts(remembered, platform.log),
-    notify: (change) => {
-      for (const watcher of watchers) watcher(change);
-    },
-    counters: new Counters(),
-  };
-  const engine = new VfsEngine(core, options.keys, watchers);
-  await engine.resume();
-  return engine;
-}
-
-interface ReplayedJournal {
-  readonly opened: OpenedLog;
-  readonly effects: Effects;
-}
-
-/** The journal, replayed; a damaged one is replaced by what can be read of it first. */
-async function openJournal(options: VfsOptions, logOptions: LogOptions): Promise<ReplayedJournal> {
-  try {
-    return await replayJournal(options, logOptions);
-  } catch (error) {
-    // whoever keeps the journal elsewhere knows better what to do about it
-    if (!isTahoeError(error, 'corrupt') || options.openJournal !== undefined) throw error;
-    await replaceDamagedJournal(logOptions, options.directory, options.platform, error.message);
-    return replayJournal(options, logOptions);
-  }
-}
-
-async function replayJournal({ openJournal: open = openLog, platform }: VfsOptions, logOptions: LogOptions) {
-  const opened = await open(logOptions);
-  try {
-    const effects = new Effects(opened.log, new Tree(), platform.clock);
-    const replay = new Replay(effects);
-    let verifiedFrom = Number.POSITIVE_INFINITY;
-    for await (const record of opened.replay) {
-      verifiedFrom = Math.min(verifiedFrom, record.position);
-      replay.apply(record);
-    }
-    replay.finish();
-    await verifyOlderBytes(opened.log, effects.tree, verifiedFrom);
-    await opened.log.finishReplay();
-    return { opened, effects };
-  } catch (error) {
-    await opened.log.close();
-    throw error;
-  }
-}
-
-/** What was read by replay is verified; the checkpoint may refer to bytes in older segments. Kind `corrupt`. */
-async function verifyOlderBytes(log: Log, tree: Tree, verifiedFrom: LogPosition): Promise<void> {
-  const older = new Set<LogPosition>();
-  for (const { content } of tree.dirtyFiles) {
-    for (const view of [content?.overlay, content?.snapshot, content?.kept]) {
-      for (const { position } of view?.extents() ?? []) if (position < verifiedFrom) older.add(position);
-    }
-  }
-  for (const position of [...older].sort((a, b) => a - b)) await log.read(position);
-}
-
-class VfsEngine implements NodeVfs {
+export class VfsEngine implements NodeVfs {
   readonly #core: VfsCore;
   readonly #namespace: Namespace;
   readonly #names: NameOperations;
@@ -183,6 +42,7 @@ class VfsEngine implements NodeVfs {
   readonly #sync: SyncOperations;
   readonly #conflicts: ConflictBook;
   readonly #receipts: ReceiptReader;
+  readonly #extended: ExtendedAttributes;
   readonly #watchers: Set<(change: vfs.Change) => void>;
 
   constructor(core: VfsCore, keys: KeySource, watchers: Set<(change: vfs.Change) => void>) {
@@ -204,7 +64,9 @@ class VfsEngine implements NodeVfs {
       this.#openInode(inode, flags),
     );
     this.#sync = new SyncOperations(core, this.#namespace, this.#names, this.#writeBack, this.#conflicts);
-    this.#receipts = new ReceiptReader(core, this.#namespace, (inode) => this.#sync.stateOf(inode));
+    const stateOf = (inode: Inode) => this.#sync.stateOf(inode);
+    this.#receipts = new ReceiptReader(core, this.#namespace, stateOf);
+    this.#extended = new ExtendedAttributes(stateOf, this.#receipts);
   }
 
   /** After replay: what was pending goes on. */
@@ -335,20 +197,11 @@ class VfsEngine implements NodeVfs {
   }
 
   async getExtendedAttribute(number: vfs.InodeNumber, name: string): Promise<Uint8Array> {
-    const inode = this.#core.tree.inode(number);
-    checkExtendedName(name);
-    if (name === STATE_ATTRIBUTE) {
-      const { state, reason } = this.#sync.stateOf(inode);
-      return encodeUtf8(reason === undefined ? state : `${state} (${reason})`);
-    }
-    if (name === RECEIPT_ATTRIBUTE) return encodeUtf8(JSON.stringify(await this.#receipts.read(inode)));
-    const value = inode.extended.get(name);
-    if (value === undefined) throw noAttribute();
-    return value;
+    return this.#extended.get(this.#core.tree.inode(number), name);
   }
 
   async listExtendedAttributes(number: vfs.InodeNumber): Promise<readonly string[]> {
-    return [STATE_ATTRIBUTE, ...this.#core.tree.inode(number).extended.keys()];
+    return this.#extended.list(this.#core.tree.inode(number));
   }
 
   async setExtendedAttribute(
@@ -358,28 +211,15 @@ class VfsEngine implements NodeVfs {
     mode: 'any' | 'create' | 'replace',
   ) {
     const inode = this.#core.tree.inode(number);
-    checkExtendedName(name);
     this.#checkWriteable(inode);
-    if (name === STATE_ATTRIBUTE || name === RECEIPT_ATTRIBUTE)
-      throw new TahoeError('it is read only', { kind: 'permission', op: 'vfs.set-xattr' });
-    const isThere = inode.extended.has(name);
-    if (mode === 'create' && isThere)
-      throw new TahoeError('the attribute exists', { kind: 'exists', op: 'vfs.set-xattr' });
-    if (mode === 'replace' && !isThere) throw noAttribute();
-    let totalBytes = value.length;
-    for (const [other, bytes] of inode.extended) if (other !== name) totalBytes += bytes.length;
-    if (value.length > EXTENDED_VALUE_BYTES_MAX || totalBytes > EXTENDED_TOTAL_BYTES_MAX) {
-      throw new TahoeError('the extended attributes would be too large', { kind: 'too-large', op: 'vfs.set-xattr' });
-    }
-    inode.extended.set(name, value.slice());
+    this.#extended.set(inode, name, value, mode);
     this.#touchAttributes(inode);
   }
 
   async removeExtendedAttribute(number: vfs.InodeNumber, name: string): Promise<void> {
     const inode = this.#core.tree.inode(number);
-    checkExtendedName(name);
     this.#checkWriteable(inode);
-    if (!inode.extended.delete(name)) throw noAttribute();
+    this.#extended.remove(inode, name);
     this.#touchAttributes(inode);
   }
 
@@ -544,37 +384,4 @@ function newPublisher(core: VfsCore, namespace: Namespace, keys: KeySource, want
     keys,
     merge: new DirectoryMerge(core, namespace),
   });
-}
-
-function attributesOf(inode: Inode): vfs.Attributes {
-  return {
-    inode: inode.number,
-    kind: inode.kind,
-    mode: inode.mode,
-    uid: inode.uid,
-    gid: inode.gid,
-    // 1 for directories too, as file systems do that do not count: 2 would promise that there are no subdirectories
-    links: inode.place === undefined && inode.directory?.isRoot !== true ? 0 : 1,
-    sizeBytes: sizeOf(inode),
-    rdev: inode.rdev,
-    accessed: inode.accessed,
-    modified: inode.modified,
-    changed: inode.changed,
-  };
-}
-
-function sizeOf(inode: Inode): number {
-  if (inode.content !== undefined) return inode.content.sizeBytes;
-  if (inode.directory !== undefined) return BLOCK_BYTES;
-  if (inode.kind === 'symlink') return encodeUtf8(inode.symlinkTarget).length;
-  return inode.otherSizeBytes;
-}
-
-function checkExtendedName(name: string): void {
-  if (name.startsWith('user.') && name.length > 5 && encodeUtf8(name).length <= 255) return;
-  throw new TahoeError('only attributes in the user namespace are kept', { kind: 'unsupported', op: 'vfs.xattr' });
-}
-
-function noAttribute(): TahoeError {
-  return new TahoeError('no such attribute', { kind: 'no-attribute', op: 'vfs.xattr' });
 }

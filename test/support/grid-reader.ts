@@ -11,8 +11,9 @@ import { type NodeIntroducers, openIntroducers } from '../../src/node/node-intro
 import { nodePlatform } from '../../src/node/node-platform.js';
 import type { TahoeConfig } from '../../src/node/tahoe-config.js';
 import { silentLogger } from '../../src/platform/logger.js';
+import { createVfs } from '../../src/vfs/create-vfs.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
-import { createVfs, type NodeVfs } from '../../src/vfs/vfs-engine.js';
+import type { NodeVfs } from '../../src/vfs/vfs-engine.js';
 import type { Folder } from './kill-work.js';
 
 const SEGMENT_BYTES = 1 << 18;
