@@ -1,48 +1,45 @@
 /**
- * `npm run fuzz -- [--parser NAME]... [--inputs N] [--seed S] [--from I]`: damaged inputs for every parser of outside
- * bytes, each parser in a process of its own. What is not a result or a typed refusal, takes more than a second, or
+ * `npm run fuzz -- --help`: damaged inputs for every parser of outside bytes, each parser in a process of its own. What is not a result or a typed refusal, takes more than a second, or
  * makes the process larger than 512 MiB is a defect: it is printed, and the exit code is 1. The same seed makes the same
  * inputs; `--from I --inputs 1` runs one of them again and prints it whole.
  */
 import { spawnSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
+import { naturalNumber } from '../support/natural-number.js';
 import { RandomInputs } from './random-input.js';
 import { fuzzTargets } from './targets.js';
 import { type WatchedResult, watchedRun } from './watched-run.js';
 
-const { values } = parseArgs({
-  options: {
-    parser: { type: 'string', multiple: true },
-    inputs: { type: 'string', default: '100000' },
-    seed: { type: 'string', default: '1' },
-    from: { type: 'string', default: '0' },
-    /** What this program calls itself with. */
-    alone: { type: 'string' },
-  },
-});
-const seed = Number(values.seed);
-const from = Number(values.from);
-const inputs = Number(values.inputs);
+interface Options {
+  readonly parser: readonly string[];
+  readonly inputs: number;
+  readonly seed: number;
+  readonly from: number;
+  readonly alone?: string;
+}
 
-if (values.alone !== undefined) {
-  const result = await watchedRun(values.alone, seed, from, from + inputs);
+const names = fuzzTargets.map(({ name }) => name);
+const { parser, inputs, seed, from, alone } = new Command('npm run fuzz --')
+  .addOption(new Option('--parser <name...>', 'these parsers only').choices(names).default(names, 'all'))
+  .option('--inputs <number>', 'for each parser', naturalNumber, 100_000)
+  .option('--seed <number>', 'the same seed makes the same inputs', naturalNumber, 1)
+  .option('--from <number>', 'the first input', naturalNumber, 0)
+  .addOption(new Option('--alone <name>', 'what this program calls itself with').hideHelp())
+  .parse()
+  .opts<Options>();
+
+if (alone !== undefined) {
+  const result = await watchedRun(alone, seed, from, from + inputs);
   process.stdout.write(JSON.stringify(result));
 } else {
   process.exitCode = runAll();
 }
 
 function runAll(): number {
-  const wanted = values.parser ?? fuzzTargets.map(({ name }) => name);
-  const unknown = wanted.find((name) => !fuzzTargets.some((target) => target.name === name));
-  if (unknown !== undefined || ![seed, from, inputs].every((number) => Number.isSafeInteger(number) && number >= 0)) {
-    console.error(`usage: npm run fuzz -- [--parser NAME]... [--inputs N] [--seed S] [--from I]`);
-    console.error(`parsers: ${fuzzTargets.map(({ name }) => name).join(' ')}`);
-    return 2;
-  }
   console.log(row('parser', 'inputs', 'accepted', 'refused', 'per s', 'slowest ms', 'peak MiB', 'defects'));
   let defects = 0;
-  for (const name of wanted) defects += runOne(name);
-  if (inputs === 1) for (const name of wanted) showInput(name);
+  for (const name of parser) defects += runOne(name);
+  if (inputs === 1) for (const name of parser) showInput(name);
   return defects === 0 ? 0 : 1;
 }
 

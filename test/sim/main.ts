@@ -1,11 +1,11 @@
 /**
- * `npm run sim -- --seed N --steps M [--runs R] [--config NAME] [--bug NAME] [--trace] [--no-shrink]`: runs R seeds from N
- * on; prints what a seed found, with the short list of steps that shows it, and exits with 1 if there was anything.
- * `--script FILE` runs a list of steps that was printed. `--list-bugs` names the deliberate defects.
+ * `npm run sim -- --help`: runs seeds one after the other; prints what a seed found, with the short list of steps that
+ * shows it, and exits with 1 if there was anything.
  */
 import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
+import { naturalNumber } from '../support/natural-number.js';
 import { configNamed, configs } from './config.js';
 import { type Defect, defectNamed, defects } from './defects.js';
 import { makeScript, type Script } from './script.js';
@@ -14,53 +14,65 @@ import { type RunOptions, runScript } from './simulation.js';
 
 const SHRINK_RUNS_MAX = 300;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: '1' },
-    steps: { type: 'string', default: '200' },
-    runs: { type: 'string', default: '1' },
-    nodes: { type: 'string' },
-    config: { type: 'string' },
-    bug: { type: 'string' },
-    script: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    'no-shrink': { type: 'boolean', default: false },
-    'list-bugs': { type: 'boolean', default: false },
-  },
-});
+interface Options {
+  readonly seed: number;
+  readonly steps: number;
+  readonly runs: number;
+  readonly nodes?: number;
+  readonly config?: string;
+  readonly bug?: string;
+  readonly script?: string;
+  readonly trace: boolean;
+  readonly shrink: boolean;
+  readonly listBugs: boolean;
+}
+
+const configNames = configs.map(({ name }) => name);
+const bugNames = defects.map(({ name }) => name);
+const given = new Command('npm run sim --')
+  .option('--seed <number>', 'the first seed', naturalNumber, 1)
+  .option('--steps <number>', 'operations and faults of a run', naturalNumber, 200)
+  .option('--runs <number>', 'how many seeds', naturalNumber, 1)
+  .option('--nodes <number>', 'instead of those that the configuration has', naturalNumber)
+  .addOption(new Option('--config <name>', 'one configuration; otherwise they take turns').choices(configNames))
+  .addOption(new Option('--bug <name>', 'with a deliberate defect, until a seed shows it').choices(bugNames))
+  .option('--list-bugs', 'the deliberate defects, each with the number of seeds within which it is found', false)
+  .option('--script <file>', 'runs a list of steps that was printed')
+  .option('--trace', 'prints what happens', false)
+  .option('--no-shrink', 'does not look for the fewest steps')
+  .parse()
+  .opts<Options>();
 
 // one signal may be listened to by as many calls as there are servers
 setMaxListeners(0);
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  if (values['list-bugs']) {
+  if (given.listBugs) {
     for (const { name, seeds, what } of defects)
       print(`${name.padEnd(34)} ${String(seeds).padStart(4)} seeds  ${what}`);
     return 0;
   }
-  const defect = values.bug === undefined ? undefined : defectNamed(values.bug);
-  if (values.bug !== undefined && defect === undefined) throw new Error(`no defect ${values.bug}: see --list-bugs`);
+  const defect = given.bug === undefined ? undefined : defectNamed(given.bug);
   const options: RunOptions = {
     ...(defect === undefined ? {} : { seams: defect.seams }),
-    ...(values.trace ? { onLine: print } : {}),
+    ...(given.trace ? { onLine: print } : {}),
   };
-  if (values.script !== undefined) {
-    const script: Script = JSON.parse(readFileSync(values.script, 'utf8'));
+  if (given.script !== undefined) {
+    const script: Script = JSON.parse(readFileSync(given.script, 'utf8'));
     return (await runOne(script, options)) ? 1 : 0;
   }
   return runSeeds(options, defect);
 }
 
 async function runSeeds(options: RunOptions, defect: Defect | undefined): Promise<number> {
-  const first = Number(values.seed);
-  const runs = Number(values.runs);
+  const { seed: first, runs } = given;
   const cpu = process.cpuUsage();
   let found = 0;
   let operations = 0;
   for (let seed = first; seed < first + runs; seed++) {
     const config = configOf(seed, defect);
-    const script = makeScript(String(seed), Number(values.steps), config);
+    const script = makeScript(String(seed), given.steps, config);
     const outcome = await runOne(script, options);
     operations += script.steps.length;
     if (!outcome) continue;
@@ -78,12 +90,11 @@ async function runOne(script: Script, options: RunOptions): Promise<boolean> {
   const { violation, traceHash, virtualSeconds, counts } = await runScript(script, options);
   const about = `seed ${script.seed} ${script.config}`;
   if (violation === undefined) {
-    if (Number(values.runs) === 1)
-      print(`${about}: trace ${traceHash}, ${virtualSeconds} s, ${JSON.stringify(counts)}`);
+    if (given.runs === 1) print(`${about}: trace ${traceHash}, ${virtualSeconds} s, ${JSON.stringify(counts)}`);
     return false;
   }
   print(`${about}: trace ${traceHash}, step ${violation.step ?? 'end'}: ${violation.invariant}: ${violation.what}`);
-  if (values['no-shrink']) return true;
+  if (!given.shrink) return true;
   const { onLine: _, ...quiet } = options;
   const shrunk = await shrink(script, violation, quiet, SHRINK_RUNS_MAX);
   print(`${shrunk.script.steps.length} steps left after ${shrunk.runs} runs: ${shrunk.violation.what}`);
@@ -92,10 +103,9 @@ async function runOne(script: Script, options: RunOptions): Promise<boolean> {
 }
 
 function configOf(seed: number, defect: Defect | undefined) {
-  const name = values.config ?? defect?.config;
-  const config = name === undefined ? configs[seed % configs.length]! : configNamed(name);
-  if (config === undefined) throw new Error(`no configuration ${name}: ${configs.map((each) => each.name).join(', ')}`);
-  return values.nodes === undefined ? config : { ...config, nodes: Number(values.nodes) };
+  const name = given.config ?? defect?.config;
+  const config = name === undefined ? configs[seed % configs.length]! : configNamed(name)!;
+  return given.nodes === undefined ? config : { ...config, nodes: given.nodes };
 }
 
 function print(line: string): void {

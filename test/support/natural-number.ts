@@ -1,0 +1,8 @@
+import { InvalidArgumentError } from 'commander';
+
+/** For options of the programs in this folder: a whole number from 0 on. */
+export function naturalNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('a whole number is wanted');
+  return value;
+}
