@@ -2,6 +2,7 @@
  * Writing a mutable file: maps, attempts and proofs until one attempt is proven (vfs blueprint 5, 10). Contents are never
  * merged: whoever finds somebody else at work stops and says so.
  */
+import type { ServerId } from '../encoding/brands.js';
 import { concatBytes } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { sleep } from '../platform/clock.js';
@@ -63,22 +64,29 @@ export interface EarlierAttempt extends OwnAttempt {
   readonly hasChange: boolean;
 }
 
+export interface ProvenChange {
+  readonly version: VersionKey;
+  /** Where it was seen: servers by share number. Undefined if another version goes on from it already. */
+  readonly shares: ReadonlyMap<number, ReadonlySet<ServerId>> | undefined;
+}
+
 /**
- * Resolves with the version that holds the change when that is proven. Kinds: `unhappy` (it may or may not stand), `unrecoverable` (no shares, or none
- * with the private key), `uncoordinated-write` (another writer; theirs stands), `invalid` (an update behind the end),
- * `too-large` (an update that takes a rewrite of more than fits into memory), `read-only`.
+ * Resolves with the version that holds the change when that is proven. Kinds: `unhappy` (it may or may not stand),
+ * `unrecoverable` (no shares, or none with the private key), `uncoordinated-write` (another writer; theirs stands),
+ * `invalid` (an update behind the end), `too-large` (an update that takes a rewrite of more than fits into memory),
+ * `read-only`.
  */
 export function changeSlot(
   context: SlotContext,
   keys: SlotKeys,
   change: SlotChange,
   options: ChangeOptions,
-): Promise<VersionKey> {
+): Promise<ProvenChange> {
   return new SlotWriter(context, keys, change, options).run();
 }
 
 type Round =
-  | { readonly kind: 'proven'; readonly version: VersionKey }
+  | { readonly kind: 'proven'; readonly change: ProvenChange }
   | { readonly kind: 'again'; readonly reason: string }
   /** Somebody may be at work. */
   | { readonly kind: 'unsettled'; readonly reason: string };
@@ -101,7 +109,7 @@ class SlotWriter {
     this.#attempts = [...(options.expected?.attempts ?? [])];
   }
 
-  async run(): Promise<VersionKey> {
+  async run(): Promise<ProvenChange> {
     const { clock, entropy } = this.#context;
     const { signal, expected } = this.#options;
     if (this.#keys.writeKey === undefined) throw failure('read-only', 'the capability does not allow writing');
@@ -109,7 +117,7 @@ class SlotWriter {
     for (let round = 1; ; ) {
       signal?.throwIfAborted();
       const result = await this.#round();
-      if (result.kind === 'proven') return result.version;
+      if (result.kind === 'proven') return result.change;
       if (result.kind === 'unsettled') {
         const { settleMs } = this.#history;
         if (clock.monotonicMs() - startedMs > Math.min(2 * settleMs, unsettledMaxMs)) {
@@ -153,7 +161,7 @@ class SlotWriter {
     if (within === undefined || base.forks.length > 0) throw foreign('a version that was not expected stands');
     // whoever wrote after us has seen ours
     if (base.proven !== undefined && versionKey(base.proven) === base.key)
-      return { kind: 'proven', version: versionKey(within.version) };
+      return { kind: 'proven', change: { version: versionKey(within.version), shares: undefined } };
     return { kind: 'unsettled', reason: 'another writer goes on from what was written' };
   }
 
@@ -174,7 +182,7 @@ class SlotWriter {
       quorums,
       isNew: false,
     });
-    if (result.kind === 'proven') return { kind: 'proven', version: attempt.key };
+    if (result.kind === 'proven') return { kind: 'proven', change: { version: attempt.key, shares: result.shares } };
     // who expects a version learns from the next map whose it was: a late message of its own is possible
     if (result.kind === 'collision' && this.#options.expected === undefined) throw foreign(result.reason);
     return { kind: 'again', reason: result.reason };

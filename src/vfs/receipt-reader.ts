@@ -1,10 +1,18 @@
 /** Puts a receipt together: the content, the directory that names it, and every directory above it up to a root. */
-import { readCapOf, serializeCap, verifyCapOf } from '../caps/cap.js';
+import {
+  isMutableFile,
+  type MutableReadCap,
+  type MutableWriteCap,
+  readCapOf,
+  serializeCap,
+  storageIndexOf,
+  verifyCapOf,
+} from '../caps/cap.js';
 import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
 import { encodeBase32 } from '../encoding/base32.js';
 import { bytesEqual, fromHex, toHex } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
-import { versionKey } from '../mutable/lineage.js';
+import { type VersionKey, versionKey } from '../mutable/lineage.js';
 import { parseCheckstring } from '../share-layout/checkstring.js';
 import type { VfsCore } from './core.js';
 import { readEntry } from './entry-codec.js';
@@ -46,8 +54,11 @@ export class ReceiptReader {
     if (directory !== undefined) {
       return isEntryOf(entry, directory) ? this.#receiptOfDirectory(directory, directories) : notYet;
     }
+    const { other } = inode;
+    if (other?.type === 'known' && isMutableFile(other.cap))
+      return this.#receiptOfMutable(inode, other.cap, directories);
     const shares = placementOf(entry, chain[0]?.book);
-    if (shares === undefined) return inode.other === undefined ? notShown : notOfMutable;
+    if (shares === undefined) return notShown;
     const stands = place.directory.base?.entries.get(place.name)?.raw;
     const isSame = stands === undefined || bytesEqual(stands, entry.raw);
     return {
@@ -57,6 +68,23 @@ export class ReceiptReader {
       directories,
       isCurrent: isSame && this.#stateOf(inode).state === 'grid',
     };
+  }
+
+  async #receiptOfMutable(inode: Inode, cap: MutableWriteCap | MutableReadCap, directories: DirectoryReceipt[]) {
+    const proof = await this.#core.receipts.of(toHex(storageIndexOf(cap)));
+    if (proof === undefined) return notShown;
+    const { version, shares, provenMs } = proof;
+    const base = inode.content?.base;
+    const isReplaced = base?.type === 'mutable' && base.version !== version;
+    return {
+      kind: 'receipt',
+      cap: serializeCap(readCapOf(cap)),
+      version: versionNumbers(version),
+      shares,
+      storedMs: provenMs,
+      directories,
+      isCurrent: !isReplaced && this.#stateOf(inode).state === 'grid',
+    } as const;
   }
 
   async #receiptOfDirectory(directory: Directory, above: DirectoryReceipt[]): Promise<Receipt | NoReceipt> {
@@ -117,14 +145,19 @@ export class ReceiptReader {
   }
 
   #identity(directory: Directory, key: string | undefined) {
-    const version = key === undefined ? undefined : parseCheckstring(fromHex(key));
+    const version = key === undefined ? undefined : versionNumbers(key);
     return {
       path: pathOf(directory.inode),
       storageIndex: directory.keys === undefined ? undefined : encodeBase32(directory.keys.storageIndex),
       sequenceNumber: version?.sequenceNumber,
-      rootHash: version === undefined ? undefined : encodeBase32(version.rootHash),
+      rootHash: version?.rootHash,
     };
   }
+}
+
+function versionNumbers(key: VersionKey) {
+  const { sequenceNumber, rootHash } = parseCheckstring(fromHex(key));
+  return { sequenceNumber, rootHash: encodeBase32(rootHash) };
 }
 
 const notYet: NoReceipt = { kind: 'none', reason: 'local', message: 'nothing of it was proven on the grid yet' };
@@ -133,12 +166,6 @@ const notShown: NoReceipt = {
   reason: 'not-stored-here',
   message:
     'it is on the grid, but it was not this node that stored it: which servers hold its shares was never shown here',
-};
-
-const notOfMutable: NoReceipt = {
-  kind: 'none',
-  reason: 'not-stored-here',
-  message: 'a mutable file: its name leads to whatever version stands, and where those are is not recorded',
 };
 
 function placementOf(

@@ -1,7 +1,7 @@
 /**
- * What has been proven, kept for whoever asks for a receipt later: of each directory the version that was read back and
- * from which servers, and for each file in it that this node uploaded the servers that took its shares. Nothing is written
- * here before it was shown, and a publish is answered only when it is written.
+ * What has been proven, kept for whoever asks for a receipt later: of each directory and mutable file the version that was
+ * read back and from which servers, and for each file in a directory that this node uploaded the servers that took its
+ * shares. Nothing is written here before it was shown, and a publish is answered only when it is written.
  */
 import type { ServerId } from '../encoding/brands.js';
 import { compareBytes, decodeUtf8, encodeUtf8 } from '../encoding/bytes.js';
@@ -18,16 +18,20 @@ export interface StoredContent {
   readonly storedMs: number;
 }
 
-export interface ProvenDirectory {
+/** A version of a mutable file, as it was read back. */
+export interface ProvenVersion {
   readonly version: VersionKey;
   readonly shares: SharePlacement;
   /** Wall time. */
   readonly provenMs: number;
+}
+
+export interface ProvenDirectory extends ProvenVersion {
   /** By contentId. */
   readonly contents: ReadonlyMap<string, StoredContent>;
 }
 
-export interface DirectoryProof extends Omit<ProvenDirectory, 'contents'> {
+export interface DirectoryProof extends ProvenVersion {
   /** Read capabilities in this version. */
   readonly readCaps: Iterable<string>;
   /** What this node uploaded for it, by contentId. */
@@ -59,14 +63,27 @@ export class Receipts {
       }
       await this.#store.put(keyOf(storageIndex), serializeBook({ version, shares, provenMs, contents }));
     } catch (error) {
-      this.#log.warn('the receipt of a publish could not be kept', { error: describeError(error) });
+      this.#notKept(error);
     }
   }
 
-  /** The last proof of this directory by this node; undefined if there was none. */
+  /** The same for a mutable file. */
+  async provedFile(storageIndex: string, proof: ProvenVersion): Promise<void> {
+    try {
+      await this.#store.put(keyOf(storageIndex), serializeBook({ ...proof, contents: new Map() }));
+    } catch (error) {
+      this.#notKept(error);
+    }
+  }
+
+  /** The last proof of this directory or mutable file by this node; undefined if there was none. */
   async of(storageIndex: string): Promise<ProvenDirectory | undefined> {
     const bytes = await this.#store.get(keyOf(storageIndex));
     return bytes === undefined ? undefined : parseBook(bytes);
+  }
+
+  #notKept(error: unknown): void {
+    this.#log.warn('the receipt of a publish could not be kept', { error: describeError(error) });
   }
 }
 

@@ -2,6 +2,7 @@
  * Write-back of mutable files: the content goes into the slot that the file has. Contents are never merged: if another
  * writer has changed the file, theirs stays and ours becomes an immutable file beside it (vfs blueprint 10).
  */
+import { toHex } from '../encoding/bytes.js';
 import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import type { UploadSource } from '../immutable/immutable.js';
 import { changeSlot, type ExpectedVersion, type NewVersion } from '../mutable/change-slot.js';
@@ -12,6 +13,7 @@ import { inodeSide } from './delta-merge.js';
 import type { Inode, MutableVersion, OpenConflict } from './inode.js';
 import type { OverlayView } from './overlay.js';
 import { joinPath, pathOf } from './paths.js';
+import { sharePlacement } from './receipts.js';
 
 export interface SlotWrite {
   readonly base: MutableVersion;
@@ -28,7 +30,7 @@ export interface SlotWrite {
  */
 export async function writeSlot(core: VfsCore, inode: Inode, write: SlotWrite): Promise<boolean> {
   const { base, generation, source, signal } = write;
-  const { slots, quorums, sharesHappy, ledger, tree } = core;
+  const { slots, quorums, sharesHappy, ledger, tree, receipts, platform } = core;
   const expected: ExpectedVersion = {
     version: base.version,
     attempts: base.attempts.map((each) => ({ ...each, hasChange: each.generation === generation })),
@@ -43,7 +45,12 @@ export async function writeSlot(core: VfsCore, inode: Inode, write: SlotWrite): 
   const change = { kind: 'version', ...changedRange(write.snapshot), ...readerOf(source) } as const;
   try {
     const options = { quorums, sharesHappy, expected, signal };
-    const version = await changeSlot(slots, slotKeysOf(base.cap), change, options);
+    const keys = slotKeysOf(base.cap);
+    const { version, shares } = await changeSlot(slots, keys, change, options);
+    if (shares !== undefined) {
+      const proof = { version, shares: sharePlacement(shares), provenMs: platform.clock.wallMs() };
+      await receipts.provedFile(toHex(keys.storageIndex), proof);
+    }
     const isNewest = ledger.slotStands(inode, generation, version, source.sizeBytes);
     tree.closeIfUnused(inode);
     return isNewest;

@@ -292,8 +292,10 @@ export type SharePlacement = readonly { readonly server: string; readonly shareN
 
 export interface Receipt {
   readonly kind: 'receipt';
-  /** Reads what was proven, and no more than that. */
+  /** Reads what was proven, and no more than that; of what is mutable, whatever version stands. */
   readonly cap: string;
+  /** Of a mutable file: the version that was proven. Of a directory see `directories`. */
+  readonly version?: { readonly sequenceNumber: number; readonly rootHash: string };
   /** Where its shares are; empty if the capability holds the content itself. */
   readonly shares: SharePlacement;
   /** Wall time at which the servers had taken them. */

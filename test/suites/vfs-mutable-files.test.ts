@@ -1,7 +1,14 @@
 /** Mutable files in directories, written through the file system: into their slots, with the promises of any other file. */
 import test, { type ExecutionContext } from 'ava';
-import type { MutableFormat } from '../../src/caps/cap.js';
-import { bytesEqual, concatBytes } from '../../src/encoding/bytes.js';
+import {
+  type MutableFormat,
+  type MutableWriteCap,
+  parseKnownCap,
+  readCapOf,
+  serializeCap,
+  storageIndexOf,
+} from '../../src/caps/cap.js';
+import { bytesEqual, concatBytes, toHex } from '../../src/encoding/bytes.js';
 import { isTahoeError, TahoeError } from '../../src/errors/tahoe-error.js';
 import type { ReadTestWriteRequest } from '../../src/storage-protocol/storage-server.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
@@ -480,3 +487,30 @@ test('what is reached by a capability to read is read only, all the way down, th
   await refused(vfs.unlink(back, 'plain'));
   t.true((await vfs.capOf(back))!.startsWith('URI:DIR2-RO:'));
 });
+
+for (const format of formats) {
+  test(`a ${format} file that was written has a receipt: the version and where it was read back`, async (t) => {
+    const { grid, node, rootCap, cap, file } = await withFile(t, format, 'before');
+    t.like(await node.vfs.receipt(file), { kind: 'none', reason: 'not-stored-here' });
+    await write(node, file, 0, 'after!');
+    await drained(node);
+    const receipt = await node.vfs.receipt(file);
+    if (receipt.kind === 'none') return t.fail(receipt.message);
+    const writeCap = parseKnownCap(cap) as MutableWriteCap;
+    t.is(receipt.cap, serializeCap(readCapOf(writeCap)));
+    t.is(receipt.version?.sequenceNumber, 2);
+    t.true(receipt.isCurrent);
+    t.deepEqual(
+      receipt.directories.map(({ path }) => path),
+      ['/'],
+    );
+    const index = toHex(storageIndexOf(writeCap));
+    const held = grid.servers.flatMap(({ id, slots }) => {
+      const slot = slots.get(index);
+      return slot === undefined ? [] : [{ server: id as string, shareNumbers: [...slot.shares.keys()].sort() }];
+    });
+    t.deepEqual(receipt.shares, held);
+    await node.killAndStart();
+    t.deepEqual(await node.vfs.receipt((await again(node, rootCap)).file), receipt);
+  });
+}

@@ -30,9 +30,10 @@ async function showReceipt(context: CliContext, path: string, options: { readonl
   });
 }
 
-function describeReceipt({ cap, shares, storedMs, directories, isCurrent }: Receipt): string[] {
+function describeReceipt({ cap, version, shares, storedMs, directories, isCurrent }: Receipt): string[] {
   return [
     `cap: ${cap}`,
+    ...(version === undefined ? [] : [`version: ${version.sequenceNumber}, root hash ${version.rootHash}`]),
     `stored: ${time(storedMs)}`,
     ...(shares.length === 0 ? ['shares: none, the capability holds the content'] : placementLines('shares', shares)),
     ...directories.flatMap(describeDirectory),
