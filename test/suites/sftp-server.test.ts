@@ -148,7 +148,7 @@ test('a change of the accounts file counts at the next login', async (t) => {
 });
 
 test('silent connections are limited in number and in time', async (t) => {
-  const limits = { unauthenticatedMax: 3, loginGraceMs: 300 };
+  const limits = { unauthenticatedMax: 3, loginGraceMs: 2000 };
   const fixture = await startFixture(t, { limits });
   const closedAfter = (socket: net.Socket) => {
     const start = performance.now();
@@ -162,7 +162,7 @@ test('silent connections are limited in number and in time', async (t) => {
   const quiet = [open(), open(), open()];
   await Promise.all(quiet.map((socket) => new Promise((resolve) => socket.once('data', resolve))));
   const closing = quiet.map(closedAfter);
-  t.true((await closedAfter(open())) < 200);
+  t.true((await closedAfter(open())) < 1000);
   await Promise.all(closing);
   // the places are free again
   t.truthy(await sftpOf(await connect(t, fixture)));

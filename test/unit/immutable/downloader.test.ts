@@ -125,7 +125,7 @@ for (const [what, fault] of [
       const error = await t.throwsAsync<TahoeError>(downloader.open(cap as ChkReadCap).read(0, size));
       t.is(error?.kind, 'unrecoverable');
       t.regex(error!.message, /^3 shares are needed, 2 usable \(\d, \d\); found on 10 servers: .*; s\d: /);
-      t.true(performance.now() - startMs < 5000);
+      t.true(performance.now() - startMs < 20_000);
     });
   }
 }
