@@ -147,7 +147,7 @@ test('a byte string of many megabytes as a key does not keep the process busy', 
   map[map.length - 1] = 0;
   const startedMs = performance.now();
   const value = decodeCbor(map);
-  t.true(performance.now() - startedMs < 400);
+  t.true(performance.now() - startedMs < 2000);
   t.true(value instanceof CborMap && (value.entries[0]![0] as Uint8Array).length === length);
 });
 
