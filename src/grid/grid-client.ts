@@ -80,7 +80,9 @@ export class GridClient implements Grid {
   }
 
   async readMutable(capText: string): Promise<Uint8Array> {
-    const { content } = await readSlot(this.#options.slots, slotKeysOf(mutableCapOf(capText)), this.#quorums);
+    const { content } = await readSlot(this.#options.slots, slotKeysOf(mutableCapOf(capText)), {
+      quorums: this.#quorums,
+    });
     return content;
   }
 

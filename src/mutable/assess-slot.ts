@@ -107,6 +107,41 @@ export function readableBase(
   return new Judge(map, memory, quorums, readKey).readable();
 }
 
+/** A version that is on a write quorum. */
+export interface Standing {
+  readonly key: VersionKey;
+  /** What it contains, itself excluded. */
+  readonly lineage: readonly VersionKey[];
+}
+
+/**
+ * What a version is if the map shows it, or versions that contain it, on a write quorum, and above it nothing without it
+ * that others might take instead: as good as proven. `known` are versions that it may contain though nobody shows them.
+ */
+export function standingVersion(
+  map: SlotMap,
+  version: VersionKey,
+  known: readonly Checkstring[],
+  quorums: Quorums,
+  readKey: ReadKey,
+): Standing | undefined {
+  const nodes = versionNodes(map, { proven: undefined, attempts: [], known }, quorums, readKey);
+  const found = nodes.find(({ key }) => key === version);
+  if (found === undefined) return undefined;
+  const unanswered = quorums.sharesTotal - answeredRegisters(map, quorums.sharesTotal);
+  const numbers = new Set<number>();
+  for (const { key, lineage, shareNumbers, version } of nodes) {
+    if (key === found.key || lineage.has(found.key)) for (const number of shareNumbers) numbers.add(number);
+    else if (
+      shareNumbers.size > 0 &&
+      shareNumbers.size + unanswered >= quorums.sharesNeeded &&
+      compareVersions(version, found.version) > 0
+    )
+      return undefined;
+  }
+  return numbers.size < quorums.write ? undefined : { key: version, lineage: [...found.lineage] };
+}
+
 /** One assessment. */
 class Judge {
   readonly #map: SlotMap;

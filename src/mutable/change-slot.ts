@@ -14,7 +14,7 @@ import { RegisterHistory } from './register-history.js';
 import { retrieveSigningKeys, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
-import { type Quorums, quorumsOf, type SeenVersion, type SlotMap, seenShareNumbers } from './slot-map.js';
+import { type Quorums, quorumsSeen, type SeenVersion, type SlotMap, seenShareNumbers } from './slot-map.js';
 import { makeUpdate, type RangeChange, type UpdateInput } from './update-in-place.js';
 
 /** Attempts that are not proven, or maps with too few answers, before the caller is told. */
@@ -135,7 +135,7 @@ class SlotWriter {
   async #round(): Promise<Round> {
     const map = await this.#map();
     const isSettled = this.#history.note(map);
-    const quorums = this.#quorumsOf(map);
+    const quorums = quorumsSeen(map, this.#options.sharesHappy) ?? this.#options.quorums;
     const memory = { proven: undefined, attempts: this.#attempts, isSettled };
     const assessment = assessSlot(map, memory, quorums, this.#keys.readKey);
     switch (assessment.kind) {
@@ -230,13 +230,6 @@ class SlotWriter {
       return seenShareNumbers(map).size >= (seen?.prefix.sharesTotal ?? quorums.sharesTotal);
     };
     return mapForWriting(this.#context, this.#keys, { quorums, patienceMs: mapPatienceMs, isComplete });
-  }
-
-  #quorumsOf(map: SlotMap): Quorums {
-    const [seen] = map.versions.values();
-    if (seen === undefined) return this.#options.quorums;
-    const { sharesNeeded, sharesTotal } = seen.prefix;
-    return quorumsOf({ sharesNeeded, sharesTotal, sharesHappy: this.#options.sharesHappy });
   }
 }
 

@@ -12,7 +12,7 @@ import { askServer, mapSlot, slotServers } from './map-slot.js';
 import { retrieveRange, retrieveVersion } from './retrieve.js';
 import type { SlotContext } from './slot-context.js';
 import type { SlotKeys } from './slot-keys.js';
-import { describeMap, type Quorums, quorumsOf, type SeenVersion, type SlotMap } from './slot-map.js';
+import { describeMap, type Quorums, quorumsSeen, type SeenVersion, type SlotMap } from './slot-map.js';
 
 export interface SlotContents {
   readonly version: Checkstring;
@@ -23,23 +23,20 @@ export interface SlotContents {
 /** When the first servers have not all said that nothing has changed by then, the others are asked too. */
 const LATE_MS = 300;
 
+/** Happiness of readers, who do not know what writers ask for. */
+const bareMajority = 1;
+
 /** A version is looked for again so many times if it was overwritten while it was read. */
 const readAttemptsMax = 4;
 
 /**
  * The best version, whole. Kind `unrecoverable` if no version has enough shares on the servers that answer, naming what
- * was found; `stale` if it is overwritten faster than it can be read. `quorums` are those of new files and serve until a
- * share has shown the file's own. `proven` is the version that this node knows to be proven: if only older ones can be
- * read, the newest of them is the answer all the same.
+ * was found; `stale` if it is overwritten faster than it can be read.
  */
-export async function readSlot(
-  context: SlotContext,
-  keys: SlotKeys,
-  quorums: Quorums,
-  proven?: Checkstring,
-): Promise<SlotContents> {
+export async function readSlot(context: SlotContext, keys: SlotKeys, options: FindOptions): Promise<SlotContents> {
   for (let attempt = 1; ; attempt++) {
-    const { best, map } = await findBestVersion(context, keys, { quorums, proven, isPatient: attempt > 1 });
+    const isPatient = options.isPatient === true || attempt > 1;
+    const { best, map } = await findBestVersion(context, keys, { ...options, isPatient });
     try {
       return { version: best.prefix, content: await retrieveVersion(context, keys, best), map };
     } catch (error) {
@@ -78,7 +75,9 @@ export async function openSlot(context: SlotContext, keys: SlotKeys, quorums: Qu
 }
 
 export interface FindOptions {
+  /** Those of new files: they serve until a share has shown the file's own. */
   readonly quorums: Quorums;
+  /** What this node knows to be proven: if only older ones can be read, the newest of them is the answer all the same. */
   readonly proven?: Checkstring | undefined;
   /** Wait for every server, not only for as many as settle which version it is. Default false. */
   readonly isPatient?: boolean;
@@ -188,16 +187,8 @@ function bestByQuorum(
   proven: Checkstring | undefined,
 ): SeenVersion | undefined {
   const memory: SlotMemory = { proven, attempts: [] };
-  const key = readableBase(map, memory, quorumsSeen(map) ?? fallback, keys.readKey);
+  const key = readableBase(map, memory, quorumsSeen(map, bareMajority) ?? fallback, keys.readKey);
   return key === undefined ? undefined : map.versions.get(key);
-}
-
-/** The encoding that the slot itself shows, with the write quorum of a bare majority. */
-export function quorumsSeen(map: SlotMap): Quorums | undefined {
-  const [seen] = map.versions.values();
-  if (seen === undefined) return undefined;
-  const { sharesNeeded, sharesTotal } = seen.prefix;
-  return quorumsOf({ sharesNeeded, sharesTotal, sharesHappy: 1 });
 }
 
 function newestReadable(map: SlotMap): SeenVersion | undefined {

@@ -62,6 +62,14 @@ export function quorumsOf(encoding: {
   };
 }
 
+/** The encoding that the slot itself shows, with the write quorum of whoever asks for this happiness. */
+export function quorumsSeen(map: SlotMap, sharesHappy: number): Quorums | undefined {
+  const [seen] = map.versions.values();
+  if (seen === undefined) return undefined;
+  const { sharesNeeded, sharesTotal } = seen.prefix;
+  return quorumsOf({ sharesNeeded, sharesTotal, sharesHappy });
+}
+
 /**
  * Registers that answered, in share numbers: the distinct numbers seen, plus one for each server that answered to hold
  * none (its share is lost or was never placed), as long as each silent server may hold one that nobody has shown.

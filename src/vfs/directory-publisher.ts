@@ -18,7 +18,7 @@ import { readSlotVersion } from '../mutable/read-slot.js';
 import { RegisterHistory } from '../mutable/register-history.js';
 import { retrieveSigningKeys } from '../mutable/retrieve.js';
 import type { SlotKeys } from '../mutable/slot-keys.js';
-import { type Quorums, quorumsOf, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
+import { describeMap, type Quorums, quorumsSeen, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
 import type { VfsCore } from './core.js';
 import type { DeltaMerge, FrozenNames } from './delta-merge.js';
 import { type DirectoryMerge, type MergedBase, UnreadableVersion } from './directory-merge.js';
@@ -75,10 +75,12 @@ export class DirectoryPublisher {
 
   async publish(directory: Directory): Promise<PublishRound> {
     if (this.#isIdle(directory)) return { kind: 'idle' };
+    if (!directory.isWriteable) return this.#watch(directory);
     if (directory.cap === undefined) await this.#giveKey(directory);
     const ground = await this.#ground(directory, directory.keys!);
     if ('kind' in ground) return ground;
     const { map, merged, assessment } = ground;
+    if (this.#isLeftToOthers(directory, merged)) return this.#notStanding(map);
     directory.signing ??= await retrieveSigningKeys(this.#core.slots, directory.keys!, map);
     await this.#recheckMoves(directory);
     const history = new Set(assessment.kind === 'base' ? [assessment.key, ...assessment.lineage] : []);
@@ -89,14 +91,35 @@ export class DirectoryPublisher {
   }
 
   #isIdle(directory: Directory, names: readonly unknown[] = this.eligible(directory)): boolean {
-    const { attempts, isBorn, isRolledBack } = directory;
+    return !directory.isProofDue && this.#hasNothingOfOurs(directory, names);
+  }
+
+  #hasNothingOfOurs({ attempts, isBorn, isRolledBack }: Directory, names: readonly unknown[]): boolean {
     return names.length === 0 && attempts.length === 0 && isBorn && !isRolledBack;
+  }
+
+  /** Somebody waits for a version of another writer, who may be in the midst of it: once that is waited for. */
+  #isLeftToOthers(directory: Directory, { hasForks }: MergedBase): boolean {
+    const { isProofDue, publishing } = directory;
+    if (!isProofDue || hasForks || publishing.failures > 0) return false;
+    return this.#hasNothingOfOurs(directory, this.eligible(directory));
+  }
+
+  /** Of a directory that can only be read. */
+  async #watch(directory: Directory): Promise<PublishRound> {
+    const map = await this.#parts.namespace.lookAgain(directory);
+    return directory.isProven ? { kind: 'idle' } : this.#notStanding(map);
+  }
+
+  #notStanding(map: SlotMap): PublishRound {
+    const reason = `what another writer has published is on too few servers: ${describeMap(map)}`;
+    return { kind: 'retry', reason, why: 'collision' };
   }
 
   async #ground(directory: Directory, keys: SlotKeys): Promise<Ground | PublishRound> {
     const { slots } = this.#core;
     const map = await this.#map(directory, keys);
-    const quorums = this.#quorumsOf(map);
+    const quorums = quorumsSeen(map, this.#core.sharesHappy) ?? this.#core.quorums;
     directory.history ??= new RegisterHistory(slots);
     const memory = {
       proven: directory.proven,
@@ -122,7 +145,11 @@ export class DirectoryPublisher {
         if (assessment.isRolledBack) this.#alarm(directory, map);
         else directory.isRolledBack = false;
         const merged = await this.#parts.merge.mergedBase(directory, map, assessment);
-        if (!(merged instanceof UnreadableVersion)) return { map, quorums, assessment, merged };
+        if (!(merged instanceof UnreadableVersion)) {
+          const { key, lineage, proven } = assessment;
+          if (proven !== undefined && versionKey(proven) === key) directory.standing = { key, lineage };
+          return { map, quorums, assessment, merged };
+        }
         // judged again without it
         directory.unreadable.add(merged.key);
         return { kind: 'retry', reason: 'a version of the directory cannot be read', why: 'collision' };
@@ -181,6 +208,7 @@ export class DirectoryPublisher {
     if (merged.hasForks) namespace.adopt(directory, attempt.version, attempt.content);
     else namespace.adoptOwn(directory, attempt.version, frozen.entries, attempt.content.length);
     this.#core.ledger.proven(directory, attempt.key);
+    directory.standing = { key: attempt.key, lineage: attempt.lineage };
     directory.isRolledBack = false;
     directory.unreadable.clear();
     for (const { name } of superseded) if (!directory.dirty.has(name)) namespace.refollow(directory, name);
@@ -293,14 +321,6 @@ export class DirectoryPublisher {
 
   async #giveKey(directory: Directory): Promise<void> {
     this.#core.ledger.directoryKey(directory, await this.#parts.keys.take());
-  }
-
-  /** The encoding that the directory has, or that of new ones; the write quorum honours this node's happiness either way. */
-  #quorumsOf(map: SlotMap): Quorums {
-    const [seen] = map.versions.values();
-    if (seen === undefined) return this.#core.quorums;
-    const { sharesNeeded, sharesTotal } = seen.prefix;
-    return quorumsOf({ sharesNeeded, sharesTotal, sharesHappy: this.#core.sharesHappy });
   }
 }
 

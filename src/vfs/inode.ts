@@ -9,8 +9,8 @@ import type { ChkReadCap, DirectoryCap, LitCap, MutableReadCap, MutableWriteCap 
 import type { ChildCap } from '../caps/child-caps.js';
 import type { Metadata } from '../dirnode/metadata.js';
 import type { PackedEntry } from '../dirnode/packing.js';
-import type { OwnAttempt } from '../mutable/assess-slot.js';
-import type { VersionKey } from '../mutable/lineage.js';
+import type { OwnAttempt, Standing } from '../mutable/assess-slot.js';
+import { type VersionKey, versionKey } from '../mutable/lineage.js';
 import type { Attempt } from '../mutable/publish.js';
 import type { RegisterHistory } from '../mutable/register-history.js';
 import type { SigningKeys, SlotKeys } from '../mutable/slot-keys.js';
@@ -237,6 +237,10 @@ export class Directory {
   readonly clean = new Map<string, Inode>();
   readonly attempts: OpenAttempt[] = [];
   proven: Checkstring | undefined;
+  /** The version that was last seen on a write quorum, whoever published it. */
+  standing: Standing | undefined;
+  /** How many wait for `base` to be known to stand on a write quorum. */
+  proofsWanted = 0;
   /** The directory that holds it, as last reached. */
   parent: Directory | undefined;
   isRoot = false;
@@ -276,6 +280,21 @@ export class Directory {
     this.isBorn = isBorn;
     this.isMadeHere = !isBorn;
     this.createdMs = createdMs;
+  }
+
+  /** This node has proven the version that its view shows, or has seen it on a write quorum. */
+  get isProven(): boolean {
+    if (!this.isBorn) return false;
+    if (this.keys === undefined) return true;
+    const version = this.base?.version;
+    if (version === undefined) return false;
+    const key = versionKey(version);
+    return this.standing?.key === key || (this.proven !== undefined && versionKey(this.proven) === key);
+  }
+
+  /** It is to be published as it is if it turns out not to be proven. */
+  get isProofDue(): boolean {
+    return this.proofsWanted > 0 && !this.isProven;
   }
 
   get isWriteable(): boolean {

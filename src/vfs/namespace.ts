@@ -7,8 +7,10 @@ import { sha256 } from '../crypto/hashes.js';
 import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
 import { bytesEqual, concatBytes, encodeUtf8, readU64, toHex } from '../encoding/bytes.js';
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
+import { standingVersion } from '../mutable/assess-slot.js';
 import { compareVersions, versionKey } from '../mutable/lineage.js';
-import { isCurrent, readSlot } from '../mutable/read-slot.js';
+import { isCurrent, readSlot, type SlotContents } from '../mutable/read-slot.js';
+import { quorumsSeen, type SlotMap } from '../mutable/slot-map.js';
 import { parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
@@ -112,6 +114,11 @@ export class Namespace {
     for (const { child } of directory.dirty.values()) if (child !== undefined) return false;
     for (const name of directory.base!.entries.keys()) if (!directory.dirty.has(name)) return false;
     return true;
+  }
+
+  /** Looks at what every server has of a directory that this node cannot publish. */
+  lookAgain(directory: Directory): Promise<SlotMap> {
+    return this.#readMutable(directory, true);
   }
 
   /** A number for a new inode. */
@@ -281,15 +288,15 @@ export class Namespace {
     }
   }
 
-  async #readMutable(directory: Directory): Promise<void> {
+  async #readMutable(directory: Directory, isPatient = false): Promise<SlotMap> {
     const keys = directory.keys!;
     const { slots, quorums, remembered, platform } = this.#core;
     const memory = parseRemembered(await remembered.get(toHex(keys.storageIndex)));
     if (directory.proven === undefined && memory !== undefined) directory.proven = memory.version;
     const before = directory.base;
-    const read = await readSlot(slots, keys, quorums, directory.proven);
+    const read = await readSlot(slots, keys, { quorums, proven: directory.proven, isPatient });
     // what this node has proven meanwhile, or is about to, is newer than what was read before it
-    if (directory.base !== undefined && (directory.base !== before || isBeingPublished(directory))) return;
+    if (directory.base !== undefined && (directory.base !== before || isBeingPublished(directory))) return read.map;
     const { proven } = directory;
     const isRolledBack = proven !== undefined && compareVersions(read.version, proven) < 0;
     if (isRolledBack && memory !== undefined && compareVersions(memory.version, proven) >= 0) {
@@ -303,9 +310,18 @@ export class Namespace {
       directory.isRolledBack = directory.isWriteable;
       this.#core.tree.notePending(directory);
       this.changed();
-      return;
+      return read.map;
     }
     this.adopt(directory, read.version, read.content);
+    this.#noteStanding(directory, read, before?.version);
+    return read.map;
+  }
+
+  #noteStanding(directory: Directory, { map, version }: SlotContents, before: Checkstring | undefined): void {
+    const quorums = quorumsSeen(map, this.#core.sharesHappy) ?? this.#core.quorums;
+    const known = before === undefined ? [] : [before];
+    directory.standing =
+      standingVersion(map, versionKey(version), known, quorums, directory.keys!.readKey) ?? directory.standing;
   }
 
   async #readImmutable(cap: DirectoryCap): Promise<Uint8Array> {
@@ -423,8 +439,8 @@ export class Namespace {
 }
 
 /** The publisher looks at it then, and knows more than a reader. */
-function isBeingPublished({ attempts, publishing }: Directory): boolean {
-  return attempts.length > 0 || publishing.running !== undefined;
+function isBeingPublished({ attempts, publishing, isWriteable }: Directory): boolean {
+  return attempts.length > 0 || (isWriteable && publishing.running !== undefined);
 }
 
 function isSamePlace(inode: Inode, directory: Directory, name: string): boolean {

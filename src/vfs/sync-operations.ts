@@ -1,6 +1,7 @@
 /** From here to the grid and how far it has come: close, fsync, drain, state of a path, status, resuming after a start. */
 import { serializeCap } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
+import { ChainProof, versionShown } from './chain-proof.js';
 import type { ConflictBook } from './conflict-book.js';
 import type { VfsCore } from './core.js';
 import type { HandleOwner } from './file-handle.js';
@@ -23,6 +24,7 @@ export class SyncOperations implements HandleOwner {
   readonly #names: NameOperations;
   readonly #writeBack: WriteBack;
   readonly #conflicts: ConflictBook;
+  readonly #chains: ChainProof;
 
   constructor(
     core: VfsCore,
@@ -36,6 +38,7 @@ export class SyncOperations implements HandleOwner {
     this.#names = names;
     this.#writeBack = writeBack;
     this.#conflicts = conflicts;
+    this.#chains = new ChainProof(namespace, writeBack);
   }
 
   // close and fsync
@@ -94,6 +97,7 @@ export class SyncOperations implements HandleOwner {
   }
 
   async #fsync(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
+    const shown = versionShown(inode);
     await this.flush(inode);
     this.report(inode);
     // no name: there is nothing that could be synced
@@ -106,9 +110,11 @@ export class SyncOperations implements HandleOwner {
     };
     await this.#writeBack.waitFor(isUploaded, { inodes: [inode], directories: [] }, signal);
     await this.#publishChain(inode, signal);
+    shown?.checkKept();
   }
 
   async #fsyncDirectory(directory: Directory, signal: AbortSignal | undefined): Promise<void> {
+    const shown = versionShown(directory.inode);
     const opened = [...directory.dirty.values()].flatMap(({ child }) => (child?.content?.writers ? [child] : []));
     for (const inode of opened) {
       await this.#settleWrites(inode);
@@ -126,6 +132,7 @@ export class SyncOperations implements HandleOwner {
     await this.#writeBack.waitFor(isPublished, { inodes: opened, directories: [directory, ...below] }, signal);
     this.#conflicts.reportIn(directory);
     await this.#publishChain(directory.inode, signal);
+    shown?.checkKept();
   }
 
   /** Waits until every directory from the inode up to the first proven one, and so to a root, is published. */
@@ -141,31 +148,7 @@ export class SyncOperations implements HandleOwner {
       // renamed meanwhile: then the new name is what has to be there
       if (isAt(current, directory, name)) current = directory.inode;
     }
-    await this.#checkChain(inode);
-  }
-
-  /** The grid must still lead to the inode: another writer may have taken a directory away. */
-  async #checkChain(inode: Inode): Promise<void> {
-    const chain: Inode[] = [];
-    for (
-      let current: Inode | undefined = inode;
-      current?.place !== undefined;
-      current = current.place.directory.inode
-    ) {
-      chain.push(current);
-      if (chain.length > DEPTH_MAX) break;
-    }
-    for (const link of chain) await this.#namespace.load(link.place?.directory ?? this.#gone());
-    for (const { place } of chain) {
-      if (place === undefined || !place.directory.isStaleOnce) continue;
-      place.directory.isStaleOnce = false;
-      this.#gone();
-    }
-    if (chain.some(({ place }) => place === undefined)) this.#gone();
-  }
-
-  #gone(): never {
-    throw new TahoeError('another writer has removed it or a directory above it', { kind: 'stale', op: 'vfs.fsync' });
+    await this.#chains.prove(inode, signal);
   }
 
   #snapshotIfDirty(inode: Inode): void {

@@ -334,8 +334,8 @@ export class Tree {
   }
 }
 
-function isPending({ dirty, isBorn, attempts, isRolledBack }: Directory): boolean {
-  return dirty.size > 0 || !isBorn || attempts.length > 0 || isRolledBack;
+function isPending({ dirty, isBorn, attempts, isRolledBack, isProofDue }: Directory): boolean {
+  return dirty.size > 0 || !isBorn || attempts.length > 0 || isRolledBack || isProofDue;
 }
 
 export function isProvenAt(inode: Inode, directory: Directory, name: string): boolean {

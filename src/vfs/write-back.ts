@@ -171,6 +171,22 @@ export class WriteBack {
     }
   }
 
+  /**
+   * Resolves when the version of the directory that the view shows is proven or was seen on a write quorum. One that stays
+   * on fewer servers is published again; what cannot be published here is waited for. Rejects as `waitFor` does.
+   */
+  async waitForProof(directory: Directory, signal?: AbortSignal): Promise<void> {
+    const { tree } = this.#core;
+    directory.proofsWanted++;
+    tree.notePending(directory);
+    try {
+      await this.waitFor(() => directory.isProven, { directories: [directory] }, signal);
+    } finally {
+      directory.proofsWanted--;
+      tree.notePending(directory);
+    }
+  }
+
   /** Publishes without delay until nothing is pending. */
   async drain(isDone: () => boolean, onMove: () => void, signal?: AbortSignal): Promise<void> {
     this.#draining++;
@@ -323,7 +339,7 @@ export class WriteBack {
     const dueMs = Math.max(publishing.notBeforeMs, this.#publishDueMs(directory));
     if (dueMs > nowMs) return dueMs;
     const eligible = this.#publisher.eligible(directory).length;
-    const isDue = directory.attempts.length > 0 || directory.isRolledBack;
+    const isDue = directory.attempts.length > 0 || directory.isRolledBack || directory.isProofDue;
     const hasWork = eligible > 0 || isDue || (!directory.isBorn && directory.dirty.size === 0);
     // a file that is open for long, a conflict that is resolved: what is not ready now may be
     if (!hasWork)
@@ -378,6 +394,9 @@ export class WriteBack {
           this.#stopped(directory, round.reason);
         } else if (round.kind === 'retry') {
           this.#retry(directory, round.reason, round.why);
+        } else {
+          publishing.failures = 0;
+          this.#wake();
         }
       } catch (error) {
         this.#retry(directory, describeError(error), 'failure');

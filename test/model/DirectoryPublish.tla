@@ -25,6 +25,12 @@
 (* - With AllAtOnce the first server is not asked alone.  That has all        *)
 (*   behaviours of the other and more, and is what the larger runs use.       *)
 (* - A reader of another node begins with nothing; ReaderSees is for that.    *)
+(* - fsync of a node with nothing of its own takes a version that it sees on  *)
+(*   a write quorum for proven (See).  That is so if no write is taken later  *)
+(*   than T_settle after it was sent (Prompt).  Without that TLC finds for    *)
+(*   2-of-4 that somebody who has given the version up is on the way to       *)
+(*   replace it on one server; then for a moment, until he has merged it, a   *)
+(*   reader may take his version, which does not contain it.                  *)
 EXTENDS Naturals, FiniteSets
 
 CONSTANTS Servers, Nodes,
@@ -34,7 +40,8 @@ CONSTANTS Servers, Nodes,
           Overlap,     \* I = N - W + 1
           Changes,     \* by each node, one after the other
           Attempts,    \* of each node, for all its changes
-          AllAtOnce
+          AllAtOnce,
+          Prompt       \* no server takes a write that was sent before somebody's T_settle began and ended
 
 N == Cardinality(Servers)
 First   == <<"first", 0>>      \* stands everywhere in the beginning
@@ -176,7 +183,7 @@ Wait(n) ==
      \E m \in AnswersTo(A, n) :
        /\ ~MayWrite(Judge(m, Open(n), remembered[n], FALSE))
        /\ before' = [before EXCEPT ![n] = [s \in Servers |-> IF s \in A THEN m[s] ELSE Nothing]]
-  /\ abroad' = [abroad EXCEPT ![n] = Alive]
+  /\ abroad' = [abroad EXCEPT ![n] = Alive \cup (IF Prompt THEN UNION {under[s] : s \in Servers} ELSE {})]
   /\ phase' = [phase EXCEPT ![n] = "settle"]
   /\ sight' = [sight EXCEPT ![n] = Blind]
   /\ UNCHANGED <<held, under, made, attempt, applied, waiting, remembered, closed, change, expired, acknowledged, proven>>
@@ -188,7 +195,11 @@ LookAgain(n) ==
   /\ sight' = [sight EXCEPT ![n] = Looking]
   /\ expired' = expired \cup abroad[n]
   /\ abroad' = [abroad EXCEPT ![n] = {}]
-  /\ UNCHANGED <<held, under, made, attempt, before, applied, waiting, remembered, closed, change, acknowledged, proven>>
+  /\ IF Prompt
+     THEN /\ under' = [s \in Servers |-> under[s] \ abroad[n]]
+          /\ waiting' = [m \in Nodes |-> IF <<m, attempt[m]>> \in abroad[n] THEN {} ELSE waiting[m]]
+     ELSE UNCHANGED <<under, waiting>>
+  /\ UNCHANGED <<held, made, attempt, before, applied, remembered, closed, change, acknowledged, proven>>
 
 (* A server applies a test-and-set.  All others under way to it will fail now, and so are forgotten. *)
 Apply(s) ==
@@ -247,6 +258,16 @@ Prove(n) ==
   /\ abroad' = [u \in Nodes |-> abroad[u] \ {v}]
   /\ UNCHANGED <<held, under, attempt, before, expired>>
 
+(* standingVersion: an fsync of a node with nothing of its own believes a version that it sees on a write quorum. *)
+See(n) ==
+  /\ Prompt /\ phase[n] = "map"
+  /\ \E A \in SUBSET Servers : Cardinality(A) >= Answers /\
+     \E m \in AnswersTo(A, n) : \E v \in {m[s] : s \in A} \ {First} :
+       /\ Stands(v, m)
+       /\ acknowledged' = acknowledged \cup made[v].content
+       /\ proven' = proven \cup {v}
+  /\ UNCHANGED <<held, under, made, phase, attempt, sight, before, abroad, applied, waiting, remembered, closed, change, expired>>
+
 (* Refused, doubtful, late, or the node was killed: the journal is what is left, and the next round begins with a map. *)
 GiveUp(n) ==
   /\ phase[n] \in {"write", "prove"} /\ attempt[n] < Attempts
@@ -259,7 +280,7 @@ GiveUp(n) ==
   /\ UNCHANGED <<held, under, made, attempt, before, remembered, closed, change, acknowledged, proven>>
 
 Next == \/ \E s \in Servers : Apply(s)
-        \/ \E n \in Nodes : Publish(n) \/ Wait(n) \/ LookAgain(n) \/ WriteRest(n) \/ ReadBack(n) \/ Prove(n) \/ GiveUp(n)
+        \/ \E n \in Nodes : Publish(n) \/ Wait(n) \/ LookAgain(n) \/ WriteRest(n) \/ ReadBack(n) \/ Prove(n) \/ See(n) \/ GiveUp(n)
 
 Spec == Init /\ [][Next]_vars
 

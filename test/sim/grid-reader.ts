@@ -80,7 +80,7 @@ export class GridReader {
     if (!isDirectory(cap) || (cap.inner.type !== 'sdmf-write' && cap.inner.type !== 'sdmf-read'))
       throw new Error('not a directory of this grid');
     const keys = slotKeysOf(cap.inner);
-    const { content, version, map } = await readSlot(this.#slots, keys, quorumsOf(this.#config));
+    const { content, version, map } = await readSlot(this.#slots, keys, { quorums: quorumsOf(this.#config) });
     if (only !== undefined) await this.#checkSlotSpread(keys, { version, map, entry: rawEntry(content, only) }, only);
     const found = new Map<string, Seen>();
     for (const entry of parseDirectory(content, { deepImmutable: false }).values()) {

@@ -106,7 +106,7 @@ function keysOf(capText: string): SlotKeys {
 }
 
 async function readMutable(servers: readonly StorageService[], capText: string): Promise<Uint8Array> {
-  return (await readSlot(slotContext(servers), keysOf(capText), quorums)).content;
+  return (await readSlot(slotContext(servers), keysOf(capText), { quorums })).content;
 }
 
 for (const { size, sha256: digest, cap } of index.immutable) {
