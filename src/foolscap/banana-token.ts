@@ -3,6 +3,7 @@
  * byte, and for some a body. Every bound that keeps a hostile stream from taking memory stands here or in
  * banana-tree.ts.
  */
+import { ArrivingBytes } from '../encoding/arriving-bytes.js';
 import { concatBytes, encodeAscii, encodeUtf8 } from '../encoding/bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import { vocabularyIndex, vocabularyWord } from './vocabulary.js';
@@ -42,7 +43,7 @@ export class BananaTokenizer {
   readonly #maxBodyBytes: number;
   readonly #digits = new Uint8Array(MAX_DIGITS);
   #digitCount = 0;
-  #body: BodyBuffer | undefined;
+  #body: ArrivingBody | undefined;
 
   constructor(limits: { readonly maxBodyBytes: number }) {
     this.#maxBodyBytes = limits.maxBodyBytes;
@@ -53,10 +54,13 @@ export class BananaTokenizer {
     let offset = 0;
     while (offset < chunk.length) {
       if (this.#body !== undefined) {
-        offset += this.#body.fill(chunk, offset);
-        if (!this.#body.isFull) return;
-        const { type, bytes, headSize } = this.#body;
+        const { type, headSize, arriving } = this.#body;
+        const piece = chunk.subarray(offset, offset + arriving.missing);
+        arriving.append(piece);
+        offset += piece.length;
+        if (arriving.missing > 0) return;
         this.#body = undefined;
+        const bytes = arriving.bytes();
         onToken(bodyToken(type, bytes), headSize + bytes.length);
         continue;
       }
@@ -80,48 +84,18 @@ export class BananaTokenizer {
       } else if (length === 0) {
         onToken(bodyToken(byte, new Uint8Array(0)), headSize);
       } else {
-        this.#body = new BodyBuffer(byte, length, headSize);
+        const arriving = new ArrivingBytes(length, new Uint8Array(Math.min(length, FIRST_BODY_BYTES)));
+        this.#body = { type: byte, headSize, arriving };
       }
     }
   }
 }
 
-/** A body on its way: memory is taken as bytes come, not as they are announced. */
-class BodyBuffer {
+/** A body on its way. */
+interface ArrivingBody {
   readonly type: number;
   readonly headSize: number;
-  readonly #length: number;
-  #buffer: Uint8Array;
-  #filled = 0;
-
-  constructor(type: number, length: number, headSize: number) {
-    this.type = type;
-    this.headSize = headSize;
-    this.#length = length;
-    this.#buffer = new Uint8Array(Math.min(length, FIRST_BODY_BYTES));
-  }
-
-  get isFull(): boolean {
-    return this.#filled === this.#length;
-  }
-
-  get bytes(): Uint8Array {
-    return this.#buffer.subarray(0, this.#filled);
-  }
-
-  /** Returns how many bytes it took. */
-  fill(chunk: Uint8Array, offset: number): number {
-    const count = Math.min(chunk.length - offset, this.#length - this.#filled);
-    const needed = this.#filled + count;
-    if (needed > this.#buffer.length) {
-      const larger = new Uint8Array(Math.min(this.#length, Math.max(needed, 2 * this.#buffer.length)));
-      larger.set(this.bytes);
-      this.#buffer = larger;
-    }
-    this.#buffer.set(chunk.subarray(offset, offset + count), this.#filled);
-    this.#filled += count;
-    return count;
-  }
+  readonly arriving: ArrivingBytes;
 }
 
 /** The most bytes that may follow a type byte; undefined for types without a body. */

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import { concatBytes } from '../encoding/bytes.js';
+import { ArrivingBytes } from '../encoding/arriving-bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 
 export interface HttpResponse {
@@ -21,10 +21,12 @@ export interface ExchangeLimits {
 
 /** More of an answer that nobody waits for is not worth its connection. */
 const LARGEST_DROPPED_BYTES = 64 * 1024;
+/** Taken for a body before any of it has come, however long it says to be. */
+const FIRST_BODY_BYTES = 1024 * 1024;
 
 /**
- * Collects one answer of undici's dispatch. A body of known length is copied into one buffer as it arrives, which
- * saves the joining at its end.
+ * Collects one answer of undici's dispatch. The body is copied into one buffer as it arrives, which saves the joining at
+ * its end and makes pieces of one byte cost no more than large ones.
  */
 export class HttpExchange implements Dispatcher.DispatchHandler {
   readonly #limits: ExchangeLimits;
@@ -35,9 +37,7 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
   #status = 0;
   #contentType: string | undefined;
   #contentRange: string | undefined;
-  #target: Uint8Array | undefined;
-  #chunks: Uint8Array[] = [];
-  #size = 0;
+  #body = new ArrivingBytes(0, new Uint8Array(0));
   #bytesToCome = 0;
   #onLeftBehind: (() => void) | undefined;
 
@@ -95,32 +95,22 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
       if (!(length <= LARGEST_DROPPED_BYTES)) controller.abort(this.#abortReason);
       return;
     }
-    const isWanted = status < 300 && length <= this.#limits.bodyBytes;
-    if (isWanted) this.#target = this.#intoOf(length) ?? Buffer.allocUnsafeSlow(length);
+    if (status < 300 && length > this.#limits.bodyBytes) this.#refuse(controller);
+    else this.#body = this.#bodyOf(status, length);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     this.#bytesToCome -= chunk.length;
     if (this.#abortReason !== undefined) return;
-    if (this.#status >= 300) {
-      const room = this.#limits.errorBytes - this.#size;
-      if (room > 0) this.#keep(chunk.subarray(0, room));
-      return;
-    }
-    if (this.#size + chunk.length > this.#limits.bodyBytes) {
-      this.#abortReason = protocolError('an answer is longer than it may be');
-      controller.abort(this.#abortReason);
-      return;
-    }
-    this.#keep(chunk);
+    if (this.#status >= 300) this.#body.append(chunk.subarray(0, this.#body.missing));
+    else if (chunk.length > this.#body.missing) this.#refuse(controller);
+    else this.#body.append(chunk);
   }
 
   onResponseEnd(): void {
     this.#onLeftBehind?.();
-    const target = this.#target;
-    const body = target === undefined ? concatBytes(this.#chunks) : plainView(target, this.#size);
     const contentType = this.#contentType;
-    this.#resolve({ status: this.#status, contentType, contentRange: this.#contentRange, body });
+    this.#resolve({ status: this.#status, contentType, contentRange: this.#contentRange, body: this.#body.bytes() });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -128,20 +118,19 @@ export class HttpExchange implements Dispatcher.DispatchHandler {
     this.#reject(this.#abortReason ?? error);
   }
 
-  #intoOf(length: number): Uint8Array | undefined {
-    const { into } = this.#limits;
-    return into?.length === length ? into : undefined;
+  #refuse(controller: Dispatcher.DispatchController): void {
+    this.#abortReason = protocolError('an answer is longer than it may be');
+    controller.abort(this.#abortReason);
   }
 
-  #keep(chunk: Uint8Array): void {
-    if (this.#target === undefined) this.#chunks.push(chunk);
-    else this.#target.set(chunk, this.#size);
-    this.#size += chunk.length;
+  /** `length` is what the answer says, or NaN. */
+  #bodyOf(status: number, length: number): ArrivingBytes {
+    const { bodyBytes, errorBytes, into } = this.#limits;
+    if (status < 300 && into?.length === length) return new ArrivingBytes(length, into);
+    const limit = status < 300 ? bodyBytes : errorBytes;
+    const expected = Number.isNaN(length) ? limit : Math.min(length, limit);
+    return new ArrivingBytes(expected, Buffer.allocUnsafeSlow(Math.min(expected, FIRST_BODY_BYTES)));
   }
-}
-
-function plainView(bytes: Uint8Array, length: number): Uint8Array {
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, length);
 }
 
 function single(value: string | string[] | undefined): string | undefined {

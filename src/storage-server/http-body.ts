@@ -1,18 +1,22 @@
 import type { IncomingMessage } from 'node:http';
-import { concatBytes } from '../encoding/bytes.js';
+import { ArrivingBytes } from '../encoding/arriving-bytes.js';
 import { TahoeError } from '../errors/tahoe-error.js';
+
+/** Taken for a body before any of it has come, however long it says to be. */
+const FIRST_BODY_BYTES = 64 * 1024;
+/** As many pieces are gathered, however small the client sends them: each takes memory of its own. */
+const MAX_GATHERED_PIECES = 1024;
 
 /** The whole body. Kind `too-large` above `limitBytes`, `unreachable` if the client goes away. */
 export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array> {
-  if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge();
-  const parts: Uint8Array[] = [];
-  let size = 0;
+  const announced = Number(request.headers['content-length'] ?? limitBytes);
+  if (announced > limitBytes) throw tooLarge();
+  const body = new ArrivingBytes(announced, new Uint8Array(Math.min(announced, FIRST_BODY_BYTES)));
   await consume(request, (chunk) => {
-    size += chunk.length;
-    if (size > limitBytes) throw tooLarge();
-    parts.push(chunk);
+    if (chunk.length > body.missing) throw tooLarge();
+    body.append(chunk);
   });
-  return parts.length === 1 ? (parts[0] as Uint8Array) : concatBytes(parts);
+  return body.bytes();
 }
 
 /**
@@ -42,7 +46,7 @@ export async function pumpBody(
     if (wanted.length === 0) return undefined;
     parts.push(wanted);
     pending += wanted.length;
-    return pending >= pieceBytes ? flush() : undefined;
+    return pending >= pieceBytes || parts.length >= MAX_GATHERED_PIECES ? flush() : undefined;
   });
   await flush();
   return position;

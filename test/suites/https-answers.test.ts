@@ -17,13 +17,14 @@ import { HttpsStorageServer } from '../../src/storage-client/https-storage-serve
 import type { CallOptions, StorageServer } from '../../src/storage-protocol/storage-server.js';
 import { makeCertificate, spkiHashOf } from '../../src/transport/certificate.js';
 import { memoryGridClock } from '../support/memory-grid.js';
+import { peakOf } from '../support/peak.js';
 
 const storageIndex = new Uint8Array(16).fill(1) as StorageIndex;
 const uploadSecret = asUploadSecret(new Uint8Array(20));
 const leases = { renew: asLeaseRenewSecret(new Uint8Array(32)), cancel: asLeaseCancelSecret(new Uint8Array(32)) };
 const address = { storageIndex, shareNumber: 3 };
 /** Long enough on a busy machine for servers that do answer. */
-const patient = { timeoutMs: 20_000 };
+const patient = { timeoutMs: 60_000 };
 const impatient = { timeoutMs: 500 };
 /** More than the limit of a call, less than what a person would call hanging. */
 const LIMIT_MS = 5_000;
@@ -163,6 +164,35 @@ for (const [name, share] of [
     t.true(isTahoeError(error, 'protocol'), String(error));
   });
 }
+
+/** Long enough for the heads of ten answers. */
+const waiting = { timeoutMs: 3_000 };
+
+test('an announced length takes no memory before its bytes come', async (t) => {
+  const port = await startAnswering(t, { bytes: `${head('200 OK', cbor, length(30_000_000))}abc` });
+  const before = process.memoryUsage().arrayBuffers;
+  const peak = await peakOf(
+    () => process.memoryUsage().arrayBuffers,
+    () => Promise.all(Array.from({ length: 10 }, () => errorOf(() => calls.listShares!(clientOf(t, port), waiting)))),
+  );
+  t.true(peak - before < 100_000_000, `${peak - before} bytes`);
+});
+
+test('an answer in pieces of one byte takes little more memory than one in large pieces', async (t) => {
+  const pieces = '1\r\na\r\n'.repeat(2_000_000);
+  const bytes = Buffer.from(`${head('200 OK', cbor, 'Transfer-Encoding: chunked')}${pieces}0\r\n\r\n`);
+  const port = await startAnswering(t, { bytes });
+  const before = process.memoryUsage().heapUsed;
+  let error: unknown;
+  const peak = await peakOf(
+    () => process.memoryUsage().heapUsed,
+    async () => {
+      error = await errorOf(() => calls.listShares!(clientOf(t, port), patient));
+    },
+  );
+  t.true(isTahoeError(error, 'protocol'), String(error));
+  t.true(peak - before < 100_000_000, `${peak - before} bytes`);
+});
 
 function clientOf(t: ExecutionContext, port: number): HttpsStorageServer {
   const client = new HttpsStorageServer({

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { text as textOf } from 'node:stream/consumers';
 import test from 'ava';
 import { isTahoeError } from '../../../src/errors/tahoe-error.js';
 import { readHeaderBlock } from '../../../src/foolscap/header-block.js';
@@ -61,7 +62,8 @@ test('keys come in any order and letter case, in any pieces, and what follows st
   const hello = readHello(stream, signal);
   for (const character of text) stream.write(character);
   t.deepEqual(await hello, { tubId: CLIENT, incarnation: undefined, lastConnection: undefined });
-  t.is(String(stream.read()), 'rest');
+  stream.end();
+  t.is(await textOf(stream), 'rest');
 });
 
 test('other versions, other vocabularies, refusals and nonsense are kind protocol', async (t) => {

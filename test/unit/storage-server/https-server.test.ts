@@ -1,10 +1,13 @@
 /** Statuses and headers on the wire: storage-http spec 8 and 10. */
+import { once } from 'node:events';
 import * as https from 'node:https';
 import * as net from 'node:net';
+import * as tls from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { encodeBase32 } from '../../../src/encoding/base32.js';
 import { serializeAuthorization } from '../../../src/storage-protocol/http-headers.js';
 import { encodeAllocateRequest, encodeCorruptionReport } from '../../../src/storage-protocol/messages.js';
+import { peakOf } from '../../support/peak.js';
 import { startHttpsServer, type TestHttpsServer } from '../../support/storage-servers.js';
 
 interface Answer {
@@ -273,6 +276,32 @@ test('connections that are cut or speak nonsense leave the server well', async (
   plain.end('GET / HTTP/1.1\r\n\r\n');
   await ended;
   t.is((await server.client.version()).applicationVersion, 'tahoe-ts/test');
+});
+
+test('bodies in pieces of one byte take little more memory than in large ones', async (t) => {
+  const server = await startHttpsServer(t);
+  const body = allocateBody([1], 1_000_000);
+  const path = `/storage/v1/immutable/${SI}`;
+  await send(server, { method: 'POST', path, headers: [...LEASES, ...UPLOAD], body });
+  const answerTo = async (method: string, path: string, headers: readonly string[], bytes: number) => {
+    const socket = tls.connect({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false });
+    t.teardown(() => socket.destroy());
+    const lines = headers.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${headers[index + 1]}\r\n`] : []));
+    socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${'1\r\na\r\n'.repeat(bytes)}0\r\n\r\n`);
+    const [answer] = await once(socket, 'data');
+    return String(answer).slice(9, 12);
+  };
+  const common = ['Host', 'x', 'Authorization', serializeAuthorization(server.identity.swissnum)];
+  const chunked = [...common, 'Transfer-Encoding', 'chunked'];
+  const heapUsed = () => process.memoryUsage().heapUsed;
+  const before = heapUsed();
+  const peak = await peakOf(heapUsed, async () => {
+    const range = ['Content-Range', 'bytes 0-999999/*'];
+    t.is(await answerTo('PATCH', `${path}/1`, [...chunked, ...UPLOAD, ...range], 1_000_000), '201');
+    const slot = `/storage/v1/mutable/${SI}/read-test-write`;
+    t.is(await answerTo('POST', slot, [...chunked, ...ENABLER, ...LEASES], 1_000_000), '400');
+  });
+  t.true(peak - before < 60_000_000, `${peak - before} bytes`);
 });
 
 test('it closes although clients keep idle connections', async (t) => {
