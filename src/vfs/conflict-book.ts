@@ -6,6 +6,7 @@ import { isMutableFile } from '../caps/cap.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { VfsCore } from './core.js';
 import type { Directory, Inode, OpenConflict } from './inode.js';
+import { keptEntry, LostNames } from './lost-names.js';
 import type { NameOperations } from './name-operations.js';
 import type { Namespace } from './namespace.js';
 import { joinPath, pathOf } from './paths.js';
@@ -20,12 +21,14 @@ export class ConflictBook {
   readonly #namespace: Namespace;
   readonly #names: NameOperations;
   readonly #open: OpenInode;
+  readonly #lost: LostNames;
 
   constructor(core: VfsCore, namespace: Namespace, names: NameOperations, open: OpenInode) {
     this.#core = core;
     this.#namespace = namespace;
     this.#names = names;
     this.#open = open;
+    this.#lost = new LostNames(core, namespace);
   }
 
   list(): Conflict[] {
@@ -69,11 +72,22 @@ export class ConflictBook {
     const { tree, ledger } = this.#core;
     const conflict = tree.conflicts.get(id);
     if (conflict === undefined) throw new TahoeError('no such conflict', { kind: 'not-found', op: 'vfs.resolve' });
-    if (choice === 'theirs') await this.#removeCopy(conflict);
+    const { kept } = conflict;
+    if (kept !== undefined) await this.#settleMissing({ ...conflict, kept }, choice);
+    else if (choice === 'theirs') await this.#removeCopy(conflict);
     else if (choice === 'ours') await this.#replaceTheirs(conflict);
     // removing or renaming the copy has settled it already
     if (tree.conflicts.has(id)) ledger.conflictResolved(conflict);
     await ledger.sync();
+  }
+
+  async #settleMissing(conflict: OpenConflict & { readonly kept: Uint8Array }, choice: ConflictChoice): Promise<void> {
+    if (choice === 'theirs') return;
+    const { directory, name } = conflict;
+    await this.#names.writeable(directory.inode.number);
+    this.#lost.bringBack(conflict);
+    const isFree = this.#namespace.child(directory, name) === undefined;
+    if (choice === 'ours' || isFree) await this.#replaceTheirs(conflict);
   }
 
   async #removeCopy({ directory, copyName }: OpenConflict): Promise<void> {
@@ -129,16 +143,21 @@ export class ConflictBook {
 }
 
 function describe(conflict: OpenConflict): Conflict {
-  const { id, kind, directory, name, copyName, whenMs, ours, theirs } = conflict;
+  const { id, kind, directory, name, copyName, whenMs, ours, theirs, kept } = conflict;
   // after a start it is not known where the directory is until somebody has gone there
   const isPlaced = directory.inode.place !== undefined || directory.isRoot;
   const above = isPlaced ? pathOf(directory.inode) : parentPath(conflict.path);
-  return { id, kind, path: joinPath(above, name), conflictPath: joinPath(above, copyName), whenMs, ours, theirs };
+  const path = joinPath(above, name);
+  if (kept === undefined) return { id, kind, path, conflictPath: joinPath(above, copyName), whenMs, ours, theirs };
+  return { id, kind, path, conflictPath: undefined, whenMs, ours, theirs, keptCap: keptEntry(kept).readCap };
 }
 
 function explain({ name, copyName, kind }: OpenConflict): string {
   if (kind === 'fork') {
     return `UncoordinatedWriteError: two versions of the directory had "${name}"; one of them is "${copyName}" now`;
+  }
+  if (kind === 'missing') {
+    return `UncoordinatedWriteError: "${name}" was synced here and is gone: another program has overwritten or removed it`;
   }
   const what = kind === 'removed-above' ? 'was replaced' : 'was changed';
   return `UncoordinatedWriteError: "${name}" ${what} by another writer as well; what was written here is "${copyName}" now`;

@@ -45,14 +45,24 @@ export function copyNameOf(entry: PackedEntry, isTaken: (candidate: string, copy
   return conflictName(entry.name, mark, (candidate) => isTaken(candidate, entry.renamed(candidate)));
 }
 
+export interface EntryAuthor {
+  readonly node: string | undefined;
+  /** Of the change that it was; programs of other make that change the entry keep it. */
+  readonly id: string | undefined;
+  /** When the link was changed last, whoever did it. */
+  readonly seconds: number;
+}
+
 /** Which node wrote an entry and when, as far as it says. */
-export function authorOf(entry: PackedEntry): { readonly node: string | undefined; readonly seconds: number } {
+export function authorOf(entry: PackedEntry): EntryAuthor {
   const metadata = parseMetadata(entry.metadataJson);
   const unix = metadata?.get('unix');
-  const by = unix instanceof Map ? (unix as ReadonlyMap<string, unknown>).get('by') : undefined;
+  const stamp = (unix instanceof Map ? unix : new Map()) as ReadonlyMap<string, unknown>;
+  const [by, id] = [stamp.get('by'), stamp.get('id')];
   const changed = metadata === undefined ? undefined : linkTimes(metadata).changedSeconds;
   const seconds = changed !== undefined && changed >= 0 && changed < 253_402_300_800 ? changed : 0;
-  return { node: typeof by === 'string' ? nodeNameOf(by) : undefined, seconds };
+  const node = typeof by === 'string' ? nodeNameOf(by) : undefined;
+  return { node, id: typeof id === 'string' ? id : undefined, seconds };
 }
 
 function utc(wallMs: number): string {

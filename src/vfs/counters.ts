@@ -7,6 +7,7 @@ const FSYNC_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 60
 export class Counters {
   conflictsFound = 0;
   uncoordinatedWriteErrors = 0;
+  namesMissing = 0;
   fsyncFailures = 0;
   #fsyncSum = 0;
   readonly #fsyncCounts = FSYNC_BUCKETS.map(() => 0);
@@ -26,6 +27,6 @@ export class Counters {
       return { upperBound, count: sofar };
     });
     const fsyncSeconds = { buckets, sum: this.#fsyncSum, count: this.#fsyncCount };
-    return { fsyncFailures: this.fsyncFailures, fsyncSeconds };
+    return { fsyncFailures: this.fsyncFailures, namesMissing: this.namesMissing, fsyncSeconds };
   }
 }

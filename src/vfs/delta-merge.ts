@@ -10,14 +10,8 @@ import type { VfsCore } from './core.js';
 import type { DirectoryAdoption } from './directory-adoption.js';
 import { contentCap, type EligibleNames } from './eligible-names.js';
 import { applyEntry, type EntryFacts, readEntry, writeEntry } from './entry-codec.js';
-import {
-  type AttemptedName,
-  contentSize,
-  type Directory,
-  type DirtyName,
-  type Inode,
-  type OpenConflict,
-} from './inode.js';
+import type { AttemptedName, Directory, DirtyName, Inode, OpenConflict } from './inode.js';
+import { entrySide } from './lost-names.js';
 import { type Decision, type Entries, mergeTable, ourChange, theirChange, withMergedAttributes } from './merge.js';
 import type { Namespace } from './namespace.js';
 import { joinPath, pathOf } from './paths.js';
@@ -180,7 +174,7 @@ export class DeltaMerge {
       path: joinPath(pathOf(directory.inode), dirty.name),
       whenMs: platform.clock.wallMs(),
       ours: inodeSide(dirty.child!),
-      theirs: this.entrySide(directory, stands!),
+      theirs: entrySide(this.#namespace, directory, stands!),
       isReported: false,
     };
     ledger.conflict(conflict);
@@ -222,8 +216,8 @@ export class DeltaMerge {
         copyName,
         path: joinPath(pathOf(directory.inode), name),
         whenMs: platform.clock.wallMs(),
-        ours: this.entrySide(directory, entry),
-        theirs: theirs === undefined ? undefined : this.entrySide(directory, theirs),
+        ours: entrySide(this.#namespace, directory, entry),
+        theirs: theirs === undefined ? undefined : entrySide(this.#namespace, directory, theirs),
         // it was nobody's operation here
         isReported: true,
       };
@@ -235,13 +229,6 @@ export class DeltaMerge {
         writer: authorOf(entry).node,
       });
     }
-  }
-
-  entrySide(directory: Directory, entry: PackedEntry): ConflictSide {
-    const { kind, child, modified } = this.#namespace.describeEntry(directory, entry);
-    const { cap } = child.type === 'known' ? child : { cap: undefined };
-    const sizeBytes = cap?.type === 'chk' || cap?.type === 'lit' ? contentSize(cap) : 0;
-    return { kind, sizeBytes, modified };
   }
 
   #write({ merged }: MergeInput, outcomes: readonly Outcome[]): FrozenNames {

@@ -13,7 +13,7 @@ import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
 import type { Directory } from './inode.js';
 import { type Entries, type ForkCopy, mergeFork } from './merge.js';
-import { type Namespace, parseRemembered } from './namespace.js';
+import { type Namespace, parseRemembered, type RememberedDirectory } from './namespace.js';
 
 export interface MergedBase {
   readonly entries: ReadonlyMap<string, PackedEntry>;
@@ -21,11 +21,6 @@ export interface MergedBase {
   readonly lineage: readonly VersionKey[];
   readonly copies: readonly ForkCopy[];
   readonly hasForks: boolean;
-}
-
-interface Remembered {
-  readonly version: Checkstring;
-  readonly content: Uint8Array;
 }
 
 /** The contents of a version could not be brought together, though enough of its shares were seen. */
@@ -60,8 +55,25 @@ export class DirectoryMerge {
     const content = await this.#contentOf(directory, map, base.key);
     if (content instanceof UnreadableVersion) return content;
     const before = directory.base;
-    if (content !== 'base') this.#namespace.adopt(directory, base.base, content);
+    const memory = before === undefined ? await this.#remembered(directory) : undefined;
+    const missing = content === 'base' ? [] : this.#namespace.adopt(directory, base.base, content, memory);
     if (base.proven !== undefined) await this.#noteProven(directory, base, content);
+    const merged = await this.#withForks(directory, map, base, before);
+    const entries = merged instanceof UnreadableVersion ? undefined : merged.entries;
+    const isBack = (entry: PackedEntry) => entries?.get(entry.name)?.refersToSame(entry) === true;
+    this.#namespace.listMissing(
+      directory,
+      missing.filter((entry) => !isBack(entry)),
+    );
+    return merged;
+  }
+
+  async #withForks(
+    directory: Directory,
+    map: SlotMap,
+    base: Base,
+    before: Directory['base'],
+  ): Promise<MergedBase | UnreadableVersion> {
     let entries: Entries = directory.base!.entries;
     const copies: ForkCopy[] = [];
     const restored: string[] = [];
@@ -138,7 +150,7 @@ export class DirectoryMerge {
     return content === 'base' ? directory.base!.entries : parseDirectory(content, { deepImmutable: false });
   }
 
-  async #remembered(directory: Directory): Promise<Remembered | undefined> {
+  async #remembered(directory: Directory): Promise<RememberedDirectory | undefined> {
     return parseRemembered(await this.#core.remembered.get(toHex(directory.keys!.storageIndex)));
   }
 }

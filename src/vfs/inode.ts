@@ -169,7 +169,7 @@ export interface OpenConflict {
   readonly directory: Directory;
   /** The name that both changed: theirs keeps it. */
   readonly name: string;
-  /** The name that ours has instead. */
+  /** The name that ours has instead, or is given if it is brought back and the name is taken. */
   readonly copyName: string;
   /** Of the name, as it was when the conflict was found. */
   readonly path: string;
@@ -178,6 +178,8 @@ export interface OpenConflict {
   readonly theirs: ConflictSide | undefined;
   /** Ours was meant for a mutable file that somebody else has changed: it becomes an immutable file of its own. */
   readonly isOfMutable?: boolean;
+  /** The entry of ours, as stored, if it is nowhere but in the journal: see lost-names.ts. */
+  readonly kept?: Uint8Array | undefined;
   /** The error has been given to somebody who called an operation. */
   isReported: boolean;
 }
@@ -244,6 +246,8 @@ export class Directory {
   /** The directory that holds it, as last reached. */
   parent: Directory | undefined;
   isRoot = false;
+  /** Programs of other make may write it too. */
+  isShared = false;
   /** Made by this node, and nobody else can have reached it yet. */
   isMadeHere: boolean;
   /** The servers show less than was proven: to be published again, changed or not. */

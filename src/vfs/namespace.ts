@@ -16,8 +16,9 @@ import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
 import { applyEntry, type EntryFacts, modifiedTime, readEntry } from './entry-codec.js';
 import type { Directory, DirectoryBase, Inode } from './inode.js';
+import { LostNames } from './lost-names.js';
 import { entryKey } from './names.js';
-import { overwrittenNames } from './overwritten.js';
+import { hasForeignEntries } from './overwritten.js';
 import { DEPTH_MAX } from './paths.js';
 import { isProvenAt } from './tree.js';
 import type { InodeNumber, Timestamp } from './vfs.js';
@@ -27,6 +28,7 @@ const RECHECK_MS = 1000;
 
 export class Namespace {
   readonly #core: VfsCore;
+  readonly #lost: LostNames;
 
   /** Asked when the link of a directory is gone: true if it is changed again here. See directory-adoption.ts. */
   linkGone: (parent: Directory, name: string, inode: Inode, entry: PackedEntry | undefined) => boolean = () => false;
@@ -36,6 +38,7 @@ export class Namespace {
 
   constructor(core: VfsCore) {
     this.#core = core;
+    this.#lost = new LostNames(core, this);
   }
 
   /** See Vfs.openRoot. */
@@ -131,15 +134,22 @@ export class Namespace {
 
   /**
    * Takes over contents read from the grid or just proven. Inodes of entries that somebody else changed follow; names
-   * that are dirty here keep this node's view.
+   * that are dirty here keep this node's view. Returns what was synced here and is gone, for `listMissing`. `remembered`:
+   * what was proven here last, for a directory that was not looked at since the start.
    */
-  adopt(directory: Directory, version: Checkstring | undefined, content: Uint8Array): void {
+  adopt(
+    directory: Directory,
+    version: Checkstring | undefined,
+    content: Uint8Array,
+    remembered?: RememberedDirectory,
+  ): readonly PackedEntry[] {
     const deepImmutable = directory.keys === undefined;
     const entries = parseDirectory(content, { deepImmutable });
     const before = directory.base;
     directory.base = { version, entries, sizeBytes: content.length };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
-    this.#restoreOverwritten(directory, before);
+    directory.isShared ||= hasForeignEntries(directory.base);
+    const missing = this.#lost.restore(directory, before ?? baseOf(remembered));
     for (const [name, inode] of directory.clean) {
       const entry = entries.get(name);
       // of an inode that came out of the journal it is not known whether it is still what the grid has
@@ -147,32 +157,12 @@ export class Namespace {
       if (entry !== undefined && known !== undefined && bytesEqual(entry.raw, known)) continue;
       this.#follow(directory, name, inode, entry, known);
     }
+    return missing;
   }
 
-  /** What another program has overwritten without having seen it is added once more. */
-  #restoreOverwritten(directory: Directory, before: DirectoryBase | undefined): void {
-    const { base, keys, attempts, isWriteable } = directory;
-    if (before === undefined || base?.version === undefined || keys === undefined || !isWriteable) return;
-    const key = versionKey(base.version);
-    if (attempts.some(({ attempt }) => attempt.key === key)) return;
-    const { platform, nodeName, ledger } = this.#core;
-    const context = { readKey: keys.readKey, nodeName, nowSeconds: platform.clock.wallMs() / 1000 };
-    let restored = 0;
-    for (const name of overwrittenNames(before, base, context)) {
-      const child = directory.clean.get(name);
-      if (child === undefined || !isSamePlace(child, directory, name)) continue;
-      child.provenPlace = undefined;
-      ledger.names([{ directory, name, child, expected: undefined, displaced: undefined }]);
-      restored++;
-    }
-    if (restored === 0) return;
-    this.#core.counters.uncoordinatedWriteErrors++;
-    platform.log.error('UncoordinatedWriteError: another program has overwritten names that were synced; added again', {
-      directory: directory.inode.number,
-      names: restored,
-      sequence: base.version.sequenceNumber,
-    });
-    this.changed();
+  /** Names that were synced here and are gone, as `adopt` has found them: see lost-names.ts. */
+  listMissing(directory: Directory, missing: readonly PackedEntry[]): void {
+    this.#lost.list(directory, missing);
   }
 
   /** A name of which this node has given up its own change: the view has what the grid has. */
@@ -250,6 +240,7 @@ export class Namespace {
   ): void {
     directory.base = { version, entries, sizeBytes };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
+    this.#lost.settle(directory);
   }
 
   /** Remembers proven contents for the next start and against rollback; durable when it resolves, if the disk takes it. */
@@ -312,7 +303,7 @@ export class Namespace {
       this.changed();
       return read.map;
     }
-    this.adopt(directory, read.version, read.content);
+    this.listMissing(directory, this.adopt(directory, read.version, read.content, memory));
     this.#noteStanding(directory, read, before?.version);
     return read.map;
   }
@@ -474,10 +465,19 @@ function rootSeed(cap: DirectoryCap): string {
   return serializeCap(verifyCap ?? cap);
 }
 
-export function parseRemembered(
-  bytes: Uint8Array | undefined,
-): { version: Checkstring; content: Uint8Array } | undefined {
+export interface RememberedDirectory {
+  readonly version: Checkstring;
+  readonly content: Uint8Array;
+}
+
+export function parseRemembered(bytes: Uint8Array | undefined): RememberedDirectory | undefined {
   if (bytes === undefined) return undefined;
   const version = parseCheckstring(bytes);
   return { version, content: bytes.subarray(serializeCheckstring(version).length) };
+}
+
+function baseOf(remembered: RememberedDirectory | undefined): DirectoryBase | undefined {
+  if (remembered === undefined) return undefined;
+  const { version, content } = remembered;
+  return { version, entries: parseDirectory(content, { deepImmutable: false }), sizeBytes: content.length };
 }

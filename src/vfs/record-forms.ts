@@ -65,7 +65,7 @@ export function checkpointedName(directory: Directory, dirty: DirtyName): record
 }
 
 export function conflictRecord(conflict: OpenConflict): records.ConflictRecord {
-  const { id, kind, directory, name, copyName, path, whenMs, ours, theirs, isReported, isOfMutable } = conflict;
+  const { id, kind, directory, name, copyName, path, whenMs, ours, theirs, isReported, isOfMutable, kept } = conflict;
   return {
     id,
     i: directory.inode.number,
@@ -78,6 +78,7 @@ export function conflictRecord(conflict: OpenConflict): records.ConflictRecord {
     theirs: theirs ?? null,
     reported: isReported,
     ...(isOfMutable === true ? { mutable: true } : {}),
+    ...(kept === undefined ? {} : { kept: records.toBase64(kept) }),
   };
 }
 
@@ -95,6 +96,7 @@ export function parseConflict(record: records.ConflictRecord, directory: Directo
     ...sides,
     isReported,
     isOfMutable: record.mutable === true,
+    kept: record.kept === undefined ? undefined : records.fromBase64(record.kept),
   };
 }
 

@@ -142,6 +142,8 @@ export interface ConflictRecord {
   readonly move?: boolean;
   /** See OpenConflict.isOfMutable. */
   readonly mutable?: boolean;
+  /** See OpenConflict.kept. */
+  readonly kept?: string;
 }
 
 export interface ConflictIdRecord {

@@ -256,13 +256,16 @@ export interface SyncState {
 /**
  * - `created`: both made the name; `changed`: both changed what stood there; `removed-above`: ours lies in a directory
  *   that they replaced by something else;
- * - `fork`: two versions of the whole directory were found, both with this name; neither need be ours.
+ * - `fork`: two versions of the whole directory were found, both with this name; neither need be ours;
+ * - `missing`: ours was synced under this name, and is not there any more: a program of other make has overwritten it
+ *   without having seen it, or has removed it.
  */
-export type ConflictKind = 'created' | 'changed' | 'removed-above' | 'fork';
+export type ConflictKind = 'created' | 'changed' | 'removed-above' | 'fork' | 'missing';
 
 /**
  * `both`: the copy stays as an ordinary file under its name. `theirs`: the copy is removed. `ours`: the copy replaces
- * what stands under the name, whoever wrote it; a mutable file that both wrote gets its contents instead.
+ * what stands under the name, whoever wrote it; a mutable file that both wrote gets its contents instead. Of what is
+ * missing: `theirs` leaves it so, `ours` gives it its name again, `both` too if nothing has the name, else another one.
  */
 export type ConflictChoice = 'ours' | 'theirs' | 'both';
 
@@ -279,6 +282,8 @@ export interface Conflict {
   /** The two contents as they were then; undefined if it is not known. */
   readonly ours: ConflictSide | undefined;
   readonly theirs: ConflictSide | undefined;
+  /** The read capability of ours if no directory has it. */
+  readonly keptCap?: string | undefined;
 }
 
 export interface ConflictSide {
@@ -331,6 +336,8 @@ export interface NoReceipt {
 /** Counted since the node started. */
 export interface VfsMetrics {
   readonly fsyncFailures: number;
+  /** Names synced here that programs of other make have removed or overwritten: which cannot be told. */
+  readonly namesMissing: number;
   /** How long fsync took, of those that succeeded; bucket counts are cumulative. */
   readonly fsyncSeconds: {
     readonly buckets: readonly { readonly upperBound: number; readonly count: number }[];

@@ -8,7 +8,6 @@ import type { Timer } from '../platform/clock.js';
 import type { VfsCore } from './core.js';
 import type { DirectoryPublisher } from './directory-publisher.js';
 import type { Directory, Inode } from './inode.js';
-import { hasForeignEntries } from './overwritten.js';
 import { sharePlacement } from './receipts.js';
 import { writeSlot } from './slot-writer.js';
 import type { WantedFiles } from './wanted-files.js';
@@ -411,11 +410,11 @@ export class WriteBack {
 
   /** A program that overwrites what it has not seen does so soon after a publish of ours, and tells nobody. */
   #lookAgain(directory: Directory): void {
-    const { publishing, base } = directory;
+    const { publishing } = directory;
     const { platform, settings } = this.#core;
     for (const timer of publishing.looks) timer.cancel();
     publishing.looks = [];
-    if (base === undefined || !hasForeignEntries(base)) return;
+    if (!directory.isShared) return;
     publishing.looks = settings.lookAgainAfterMs.map((delayMs) =>
       platform.clock.setTimer(delayMs, () => {
         if (!this.#isStopped && !directory.isDiscarded) void this.#publisher.look(directory);

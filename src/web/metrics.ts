@@ -13,7 +13,8 @@ export function metricsReply({ vfs, control }: WebContext): Reply {
 
 type Metrics = ReturnType<WebContext['vfs']['metrics']>;
 
-export function metricsText({ pending, servers, alarm }: NodeStatus, { fsyncFailures, fsyncSeconds }: Metrics): string {
+export function metricsText({ pending, servers, alarm }: NodeStatus, metrics: Metrics): string {
+  const { fsyncFailures, namesMissing, fsyncSeconds } = metrics;
   const connected = servers.filter(({ state }) => state === 'connected').length;
   return [
     ...gauge('pending_bytes', 'Bytes of files that are on this computer only.', pending.bytesPending),
@@ -24,6 +25,7 @@ export function metricsText({ pending, servers, alarm }: NodeStatus, { fsyncFail
     ...gauge('unresolved_conflicts', 'Conflicts that nobody has resolved.', pending.conflicts),
     ...counter('conflicts', 'Conflicts found.', pending.conflictsFound),
     ...counter('uncoordinated_write_errors', 'UncoordinatedWriteErrors given.', pending.uncoordinatedWriteErrors),
+    ...counter('names_missing', 'Names synced here that other programs have removed or overwritten.', namesMissing),
     ...counter('uploads', 'Files uploaded.', pending.uploads),
     ...counter('publishes', 'Versions of directories published and proven.', pending.publishes),
     ...counter('fsync_failures', 'fsyncs that failed.', fsyncFailures),

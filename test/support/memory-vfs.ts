@@ -368,7 +368,7 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
   }
 
   metrics(): VfsMetrics {
-    return { fsyncFailures: 0, fsyncSeconds: { buckets: [], sum: 0, count: 0 } };
+    return { fsyncFailures: 0, namesMissing: 0, fsyncSeconds: { buckets: [], sum: 0, count: 0 } };
   }
 
   status(): VfsStatus {

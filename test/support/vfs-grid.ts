@@ -14,7 +14,7 @@ import { GridUploader } from '../../src/immutable/uploader.js';
 import type { SlotContext } from '../../src/mutable/slot-context.js';
 import { NodeEntropy } from '../../src/node/node-entropy.js';
 import type { Clock } from '../../src/platform/clock.js';
-import type { LogFields, Logger } from '../../src/platform/logger.js';
+import { type LogFields, type Logger, silentLogger } from '../../src/platform/logger.js';
 import type { Platform } from '../../src/platform/platform.js';
 import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
 import type { VfsSettings } from '../../src/vfs/core.js';
@@ -27,6 +27,7 @@ import { memoryGridClock } from './memory-grid.js';
 import { MemoryStorageServer, type Method } from './memory-storage-server.js';
 
 const SEGMENT_BYTES = 1 << 18;
+const leaseSecret = new Uint8Array(32).fill(7);
 
 export interface VfsGridOptions {
   readonly servers?: number;
@@ -45,7 +46,8 @@ const quickSettings: Partial<VfsSettings> = {
   stepBackMs: 0,
   retryAfterMs: 20,
   settlePollMs: 100,
-  lookAgainAfterMs: [100, 600],
+  // tests say themselves how old the view of a node is
+  lookAgainAfterMs: [],
   stallMs: 10_000,
   defaultUid: 7,
   defaultGid: 8,
@@ -90,6 +92,25 @@ export class VfsGrid implements KeySource {
     this.t.teardown(() => node.stop());
     await node.start();
     return node;
+  }
+
+  /** Servers in memory answer at once or never; others share the processors with all other tests. */
+  get requestTimeoutMs(): number {
+    return this.options.remote === undefined ? 300 : 3000;
+  }
+
+  /** For mutable slots without a node. */
+  slots(servers: readonly StorageServer[] = this.reachable): SlotContext {
+    return {
+      servers: () => servers,
+      leaseSecrets: clientLeaseSecrets(leaseSecret),
+      clock: memoryGridClock,
+      entropy: new NodeEntropy(),
+      log: silentLogger,
+      requestTimeoutMs: this.requestTimeoutMs,
+      publishMs: 3000,
+      settleMarginMs: 300,
+    };
   }
 
   async take(): Promise<KeyPair> {
@@ -205,12 +226,10 @@ export class TestNode {
     const entropy = new NodeEntropy();
     const log = recordingLogger(this.lines);
     const servers = this.grid.reachable.map((server) => process.reach(server, this));
-    const clientLeaseSecret = new Uint8Array(32).fill(7);
-    // servers in memory answer at once or never; others share the processors with all other tests
-    const requestTimeoutMs = this.grid.options.remote === undefined ? 300 : 3000;
+    const { requestTimeoutMs } = this.grid;
     const uploader = new GridUploader({
       servers: () => servers,
-      clientLeaseSecret,
+      clientLeaseSecret: leaseSecret,
       clock,
       log,
       queryTimeoutMs: requestTimeoutMs,
@@ -222,15 +241,10 @@ export class TestNode {
       sizeCalculation: (bytes) => Math.max(1, bytes.length),
     });
     const slots: SlotContext = {
-      servers: () => servers,
+      ...this.grid.slots(servers),
       isReachable: (server) => !this.away.has(server.nickname),
-      leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
       clock,
-      entropy,
       log,
-      requestTimeoutMs,
-      publishMs: 3000,
-      settleMarginMs: 300,
     };
     const platform: Platform = { clock, entropy, files: this.disk, log };
     const { encoding } = this.grid;

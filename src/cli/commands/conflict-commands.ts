@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<Conflict['kind'], string>> = {
   changed: 'both changed what stood there',
   'removed-above': 'they replaced a directory above it',
   fork: 'two versions of the whole directory had it',
+  missing: 'synced here, then overwritten or removed by another program',
 };
 
 export function addConflictCommands(program: Command): void {
@@ -69,11 +70,13 @@ async function fetchConflicts({ node }: NodeSession): Promise<readonly Conflict[
   return (await node.json('GET', 'private/conflicts', { authorized: true })) as readonly Conflict[];
 }
 
-function describeConflict({ id, kind, path, conflictPath, whenMs, ours, theirs }: Conflict): string[] {
+function describeConflict({ id, kind, path, conflictPath, whenMs, ours, theirs, keptCap }: Conflict): string[] {
+  const isNothing = kind === 'missing' && theirs === undefined;
   return [
     `conflict ${id}: ${printable(path)} (${KINDS[kind]}), found ${new Date(whenMs).toISOString()}`,
     `ours:   ${describeSide(ours)}, ${keptAt(conflictPath)}`,
-    `theirs: ${describeSide(theirs)}, on the grid under the name`,
+    ...(keptCap === undefined ? [] : [`        ${keptCap}`]),
+    isNothing ? 'theirs: nothing has the name' : `theirs: ${describeSide(theirs)}, on the grid under the name`,
     `settle it with: tahoe conflicts resolve ${id} ours | theirs | both`,
   ];
 }
