@@ -22,16 +22,14 @@ async function race(t: ExecutionContext<unknown>, seed: number, options: RaceOpt
       for (let step = 0; step < options.steps; step++) await user.act(['a', 'b.txt', 'c']);
     }),
   );
-  await run.end();
-  let conflicts = 0;
-  for (const { node } of run.users) {
-    conflicts += node.vfs.status().conflictsFound;
-    await node.stop();
-  }
+  const { lost, problems, conflicts } = await run.end();
+  t.deepEqual(lost, [], lost.length > 0 ? run.story.join('\n') : undefined);
+  t.deepEqual(problems, []);
+  for (const { node } of run.users) await node.stop();
   return conflicts;
 }
 
-/** By hand more of them: VFS_RACES seeds from VFS_RACE_SEED on, VFS_RACE_STEPS operations of each node. */
+/** By hand more of them: VFS_RACES seeds from VFS_RACE_SEED on, VFS_RACE_STEPS operations of each node; `npm run races`. */
 const seeds = Number(process.env.VFS_RACES ?? 1);
 const first = Number(process.env.VFS_RACE_SEED ?? 1);
 const steps = Number(process.env.VFS_RACE_STEPS ?? 30);

@@ -1,7 +1,6 @@
 import * as fs from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import type { ExecutionContext } from 'ava';
 import { NodeClock } from '../../src/node/node-clock.js';
 import { NodeEntropy } from '../../src/node/node-entropy.js';
 import { NodeFileStore } from '../../src/node/node-file-store.js';
@@ -14,6 +13,7 @@ import { DiskBackend } from '../../src/storage-server/disk-backend.js';
 import { StorageHttpsServer } from '../../src/storage-server/https-server.js';
 import { openIdentity, publishAddresses, type StorageIdentity } from '../../src/storage-server/identity.js';
 import { StorageService } from '../../src/storage-server/service.js';
+import type { Cleanup } from './cleanup.js';
 
 export interface TestServerOptions {
   readonly clock?: Clock;
@@ -29,14 +29,14 @@ export interface TestService {
   readonly service: StorageService;
 }
 
-export async function temporaryDirectory(t: ExecutionContext): Promise<string> {
+export async function temporaryDirectory(t: Cleanup): Promise<string> {
   const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'tahoe-storage-'));
   t.teardown(() => fs.rm(directory, { recursive: true, force: true }));
   return directory;
 }
 
 /** A storage service on a disk of its own, with the identity kept in the same directory. */
-export async function startService(t: ExecutionContext, options: TestServerOptions = {}): Promise<TestService> {
+export async function startService(t: Cleanup, options: TestServerOptions = {}): Promise<TestService> {
   const directory = options.directory ?? (await temporaryDirectory(t));
   const files = options.files ?? new NodeFileStore();
   const clock = options.clock ?? new NodeClock();
@@ -66,7 +66,7 @@ export interface TestHttpsServer extends TestService {
 }
 
 /** The same behind HTTPS on a free port of the loopback interface, with a client connected to it. */
-export async function startHttpsServer(t: ExecutionContext, options: TestServerOptions = {}): Promise<TestHttpsServer> {
+export async function startHttpsServer(t: Cleanup, options: TestServerOptions = {}): Promise<TestHttpsServer> {
   const started = await startService(t, options);
   const { identity, service, directory } = started;
   const clock = new NodeClock();

@@ -22,6 +22,7 @@ import { createVfs } from '../../src/vfs/create-vfs.js';
 import type { KeyPair, KeySource } from '../../src/vfs/key-pool.js';
 import type { FileHandle, InodeNumber, NewNode, OpenFlags, Vfs } from '../../src/vfs/vfs.js';
 import type { NodeVfs } from '../../src/vfs/vfs-engine.js';
+import type { Cleanup } from './cleanup.js';
 import { CrashFileStore } from './crash-file-store.js';
 import { memoryGridClock } from './memory-grid.js';
 import { MemoryStorageServer, type Method } from './memory-storage-server.js';
@@ -61,12 +62,12 @@ const madeKeys: readonly { readonly private: string; readonly public: string }[]
 export class VfsGrid implements KeySource {
   readonly servers: MemoryStorageServer[];
   readonly options: VfsGridOptions;
-  readonly t: ExecutionContext<unknown>;
+  readonly #scope: Cleanup;
   #keysTaken = 0;
   #nodes = 0;
 
-  constructor(t: ExecutionContext<unknown>, options: VfsGridOptions = {}) {
-    this.t = t;
+  constructor(scope: Cleanup, options: VfsGridOptions = {}) {
+    this.#scope = scope;
     this.options = options;
     const count = options.servers ?? options.encoding?.sharesTotal ?? 4;
     this.servers = Array.from({ length: count }, (_, index) => new MemoryStorageServer(`s${index}`));
@@ -89,7 +90,7 @@ export class VfsGrid implements KeySource {
       { ...this.options.settings, ...changes.settings },
       changes.disk,
     );
-    this.t.teardown(() => node.stop());
+    this.#scope.teardown(() => node.stop());
     await node.start();
     return node;
   }
@@ -414,13 +415,13 @@ export async function eventually(condition: () => boolean | Promise<boolean>, li
   }
 }
 
-export async function drained(node: TestNode): Promise<void> {
+export async function drained(node: TestNode, limitMs = 15_000): Promise<void> {
   const { vfs } = node;
   const limit = new AbortController();
   const timer = setTimeout(() => {
     const last = node.lines.slice(-5).join('\n');
     limit.abort(new Error(`not everything has arrived: ${JSON.stringify(vfs.status())}\n${last}`));
-  }, 15_000);
+  }, limitMs);
   try {
     await vfs.drain({ signal: limit.signal });
   } finally {
