@@ -28,7 +28,7 @@ export class ForeignWriter {
   }
 
   async entries(): Promise<EntriesByName> {
-    const { content } = await readSlot(this.#slots, this.#keys, quorumsOf(this.#grid.encoding));
+    const { content } = await readSlot(this.#slots, this.#keys, { quorums: quorumsOf(this.#grid.encoding) });
     return parseDirectory(content, { deepImmutable: false });
   }
 
