@@ -10,7 +10,7 @@ import type { Fault } from './memory-storage-server.js';
 import {
   bytes,
   closeHandle,
-  drained,
+  drainedWithin,
   eventually,
   newNode,
   readWrite,
@@ -88,7 +88,7 @@ export class Race {
   async end(): Promise<RaceReport> {
     this.faults(0);
     for (const user of this.users) user.node.beforeRequest = () => {};
-    await Promise.all(this.users.map(({ node }) => drained(node, SETTLE_MS)));
+    await Promise.all(this.users.map(({ node }) => drainedWithin(node, SETTLE_MS)));
     const reader = await this.grid.node();
     const tree = await snapshotTree(reader.vfs, (await reader.vfs.openRoot(this.rootCap)).inode);
     const there = new Set(Object.values(tree).map((content) => content.replace(/^file /, '')));

@@ -415,7 +415,11 @@ export async function eventually(condition: () => boolean | Promise<boolean>, li
   }
 }
 
-export async function drained(node: TestNode, limitMs = 15_000): Promise<void> {
+export function drained(node: TestNode): Promise<void> {
+  return drainedWithin(node, 15_000);
+}
+
+export async function drainedWithin(node: TestNode, limitMs: number): Promise<void> {
   const { vfs } = node;
   const limit = new AbortController();
   const timer = setTimeout(() => {
