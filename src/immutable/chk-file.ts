@@ -8,6 +8,8 @@ import { SegmentSource, type SegmentSourceOptions } from './segment-source.js';
 const READ_AHEAD_BYTES = 3 << 20;
 /** Reads in a row, the first at 0, after which a reader counts as sequential: a look at the beginning does not. */
 const SEQUENTIAL_AFTER = 2;
+/** More is read in several reads. Whoever made a capability says in it how long the file is. */
+const LARGEST_READ_BYTES = 1 << 30;
 /** Segments of one read fetched at a time. */
 const SEGMENTS_AT_ONCE = 4;
 
@@ -38,6 +40,9 @@ export class ChkFile implements ImmutableFile {
     throwIfCancelled(signal, 'immutable.read');
     const end = Math.min(offset + length, this.sizeBytes);
     if (offset >= end) return new Uint8Array();
+    if (end - offset > LARGEST_READ_BYTES) {
+      throw new TahoeError(`${end - offset} bytes cannot be read at once`, { kind: 'too-large', op: 'immutable.read' });
+    }
     this.#sequentialReads = offset === this.#expectedOffset ? this.#sequentialReads + 1 : 0;
     this.#expectedOffset = end;
     const sequential = this.#sequentialReads >= SEQUENTIAL_AFTER;

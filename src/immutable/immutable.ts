@@ -55,7 +55,7 @@ export interface ImmutableFile {
    * may be outstanding. The bytes may be shared with others: do not change them. A lost, slow, lying or hanging server costs a bounded time.
    *
    * Fails with kind `unrecoverable` naming the shares found and needed, `corrupt` (shares agree but the ciphertext does
-   * not), `cancelled`.
+   * not), `too-large` for more than a gigabyte at once, `cancelled`.
    */
   read(offset: number, length: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
   /** Forgets buffers; later reads still work. */

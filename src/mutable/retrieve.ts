@@ -23,24 +23,18 @@ import type { SeenShare, SeenVersion, SlotMap } from './slot-map.js';
 import { tryInTurn } from './try-in-turn.js';
 
 /** Longer contents are read in ranges: whoever wants them whole would need several times as much memory. */
-export const wholeReadMax = 1024 * 1024 * 1024;
+const WHOLE_READ_MAX = 1024 * 1024 * 1024;
 
-/** All of a version that the map shows: see retrieveRange. Kind `too-large` for more than a gigabyte. */
+/** All of a version that the map shows: see retrieveRange. */
 export async function retrieveVersion(context: SlotContext, keys: SlotKeys, version: SeenVersion): Promise<Uint8Array> {
-  const { dataLength } = version.prefix;
-  if (dataLength > wholeReadMax)
-    throw new TahoeError(`a file of ${dataLength} bytes cannot be read at once`, {
-      kind: 'too-large',
-      op: 'mutable.retrieve',
-    });
-  return retrieveRange(context, keys, version, { offset: 0, length: dataLength });
+  return retrieveRange(context, keys, version, { offset: 0, length: version.prefix.dataLength });
 }
 
 /**
  * Bytes [offset, offset + length) of a version that the map shows, fewer only at its end; of its segments those that
  * cover the range are fetched, verified and decoded. Shares that are damaged, gone or late are replaced by others; when
  * fewer than k distinct ones are left: kind `stale` if any was overwritten meanwhile, else `unrecoverable`, with the
- * reasons.
+ * reasons. Kind `too-large` if the segments are more than a gigabyte: whoever writes the file says how long they are.
  */
 export async function retrieveRange(
   context: SlotContext,
@@ -56,6 +50,14 @@ export async function retrieveRange(
     first: Math.floor(range.offset / prefix.segmentSize),
     end: Math.ceil(end / prefix.segmentSize),
   };
+  const start = segments.first * prefix.segmentSize;
+  const bytesToRead = Math.min(segments.end * prefix.segmentSize, prefix.dataLength) - start;
+  if (bytesToRead > WHOLE_READ_MAX) {
+    throw new TahoeError(`${bytesToRead} bytes of a file cannot be read at once`, {
+      kind: 'too-large',
+      op: 'mutable.retrieve',
+    });
+  }
   const blocks = await fetchBlocks(context, keys, version, segments);
   const code = erasureCode(prefix.sharesNeeded, prefix.sharesTotal);
   const table = segmentTable(prefix);
@@ -64,7 +66,6 @@ export async function retrieveRange(
     const ofSegment = new Map([...blocks].map(([share, salted]) => [share, salted[segment - segments.first]!]));
     plaintexts.push(decodeSegment(ofSegment, keys.readKey, table.segmentLength(segment), code));
   }
-  const start = segments.first * prefix.segmentSize;
   const joined = plaintexts.length === 1 ? plaintexts[0]! : concatBytes(plaintexts);
   return joined.subarray(range.offset - start, end - start);
 }

@@ -51,6 +51,12 @@ for (const size of [0, 1, 55, 56, 57, 1000, 131073, 3145735]) {
   });
 }
 
+test('a capability that says to be of a terabyte takes no memory for it', async (t) => {
+  const { downloader, cap } = await uploaded(t, 1000);
+  const file = downloader.open({ ...(cap as ChkReadCap), sizeBytes: 2 ** 40 });
+  t.true(isTahoeError(await t.throwsAsync(file.read(0, file.sizeBytes)), 'too-large'));
+});
+
 test('files of many small segments, of odd sizes, read at any offset', async (t) => {
   const { downloader, cap, plaintext } = await uploaded(t, 200_003, { maximumSegmentSize: 40, cacheBytes: 1000 });
   const file = downloader.open(cap as ChkReadCap);

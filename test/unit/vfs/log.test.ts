@@ -40,6 +40,16 @@ async function appendWhenReady(log: Log, bytes: Uint8Array, urgency: 'data' | 'd
   return log.append(1, [bytes], urgency);
 }
 
+/** Space is found in the background: of an attempt that begins before that, the next one may still see the failure. */
+async function kindOnceThereIsSpace(log: Log, length: number): Promise<string> {
+  let kind = 'no-space';
+  for (let attempt = 0; kind === 'no-space' && attempt < 500; attempt++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    kind = await kindOf(() => appendWhenReady(log, new Uint8Array(length)));
+  }
+  return kind;
+}
+
 test('replay gives back what was appended, in order, through many segments and several processes', async (t) => {
   const disk = new CrashFileStore();
   const fraction = seededFraction(5);
@@ -221,8 +231,7 @@ test('a full disk refuses data before it is taken, keeps a segment for draining,
   await log.sync();
   disk.freeBytes = 100 * TEST_SEGMENT_BYTES;
   t.is(await kindOf(() => log.append(1, [new Uint8Array(60_000)], 'data')), 'no-space');
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  t.is(await kindOf(() => appendWhenReady(log, new Uint8Array(60_000))), 'none');
+  t.is(await kindOnceThereIsSpace(log, 60_000), 'none');
   await log.close();
   t.is((await replayed(disk)).length, accepted + 1);
 });
@@ -236,8 +245,7 @@ test('a checkpoint gives a full disk its segments back, also when the last one i
   t.is(await kindOf(() => appendWhenReady(log, new Uint8Array(60_000), 'drain')), 'none');
   await log.sync();
   t.is(await kindOf(() => log.checkpoint(() => log.append(2, [new Uint8Array(100)], 'drain'), 100)), 'none');
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  t.is(await kindOf(() => appendWhenReady(log, new Uint8Array(30_000))), 'none');
+  t.is(await kindOnceThereIsSpace(log, 30_000), 'none');
   await log.close();
   t.deepEqual(
     (await replayed(disk)).map((text) => text.slice(0, 2)),
