@@ -99,3 +99,18 @@ test('conflicts are listed, shown and settled by the words of the person', async
   t.is(none.code, 0);
   t.regex(none.stderr, /there are no conflicts/);
 });
+
+test('what another program has overwritten or removed is shown with the capability that it had', async (t) => {
+  const { directory, vfs } = await start(t);
+  const missing = {
+    kind: 'missing',
+    path: '/d/gone',
+    conflictPath: undefined,
+    keptCap: 'URI:LIT:krugkidfnzsc4',
+  } as const;
+  vfs.standing.splice(0, 2, { ...vfs.standing[0]!, ...missing });
+  t.is(await tahoeOutput('-d', directory, 'conflicts'), "7  /d/gone  ours is in this node's journal");
+  const shown = await tahoeOutput('-d', directory, 'conflicts', 'show', '7');
+  t.regex(shown, /^conflict 7: \/d\/gone \(synced here, then overwritten or removed by another program\)/);
+  t.regex(shown, /^ours: .*\n +URI:LIT:krugkidfnzsc4\ntheirs: nothing has the name$/m);
+});
