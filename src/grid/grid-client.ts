@@ -97,7 +97,7 @@ export class GridClient implements Grid {
     const map = await mapSlot(slots, keys, newSlotServers(slots, keys, quorums.sharesTotal));
     const attempt = makeAttempt(slots, { keys, signing, content, sequenceNumber: 1, base: undefined, quorums });
     const usable = [...map.answered.keys()];
-    const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew: true });
+    const result = await publishAttempt(slots, keys, attempt, { map, usable, kept: undefined, quorums, isNew: true });
     if (result.kind === 'proven') return serializeCap(cap);
     throw new TahoeError(`the file could not be stored on enough servers: ${result.reason}`, {
       kind: 'unhappy',

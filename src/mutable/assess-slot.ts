@@ -54,8 +54,12 @@ export interface Base {
   readonly lineage: readonly VersionKey[];
   /** Highest first. */
   readonly forks: readonly Fork[];
-  /** Servers that may be written, in the order of their lowest share number. */
+  /** A quorum stands behind the base alone: what was ever proven is in it. False if it takes the forks for that. */
+  readonly isWhole: boolean;
+  /** Servers that may be written: first those that hold nothing of `kept`, then in the order of their lowest number. */
   readonly usable: readonly StorageServer[];
+  /** Everybody can read it, and it holds all that was proven, as far as that can be told. Undefined if there is none. */
+  readonly kept: VersionKey | undefined;
   readonly highestSequenceNumber: number;
   /** P: the highest version known to be proven, remembered or seen on a write quorum just now. */
   readonly proven: Checkstring | undefined;
@@ -151,11 +155,13 @@ class Judge {
   readonly #visible: readonly Node[];
   /** P. */
   readonly #proven: Node | undefined;
+  readonly #unanswered: number;
 
   constructor(map: SlotMap, memory: SlotMemory, quorums: Quorums, readKey: ReadKey) {
     this.#map = map;
     this.#memory = memory;
     this.#quorums = quorums;
+    this.#unanswered = quorums.sharesTotal - answeredRegisters(map, quorums.sharesTotal);
     this.#nodes = versionNodes(map, memory, quorums, readKey);
     this.#visible = this.#nodes.filter((node) => node.shareNumbers.size > 0);
     const remembered = memory.proven === undefined ? undefined : versionKey(memory.proven);
@@ -178,7 +184,7 @@ class Judge {
     if (isBelowProven && !this.#visible.some((node) => isNewer(node, proven))) return this.#rolledBack(proven);
     // a version that was proven and replaced is nothing to go back to
     const alive = tips.filter((tip) => proven === undefined || !isOlder(tip, proven));
-    if (base !== undefined && alive.includes(base)) return this.#based(base, alive, false);
+    if (base !== undefined && alive.includes(base)) return this.#based(base, alive, { isWhole: true });
     return this.#union(alive);
   }
 
@@ -199,7 +205,7 @@ class Judge {
     const reason = `no version stands on enough servers: ${describeMap(this.#map)}`;
     if (highest === undefined || this.#family(tips) < this.#quorums.overlap) return { kind: 'unavailable', reason };
     if (!this.#memory.isSettled) return { kind: 'unsettled', reason, isRolledBack: false };
-    return this.#based(highest, tips, false);
+    return this.#based(highest, tips, { isWhole: false });
   }
 
   #rolledBack(proven: Node): Assessment {
@@ -208,10 +214,14 @@ class Judge {
     const isKnown = [...(this.#memory.known ?? []), ...this.#memory.attempts.map(({ version }) => version)].some(
       (version) => versionKey(version) === proven.key,
     );
-    return isKnown ? this.#based(proven, [], true) : { kind: 'rolled-back', reason };
+    return isKnown ? this.#based(proven, [], { isWhole: true, isRolledBack: true }) : { kind: 'rolled-back', reason };
   }
 
-  #based(base: Node, tips: readonly Node[], isRolledBack: boolean): Assessment {
+  #based(
+    base: Node,
+    tips: readonly Node[],
+    { isWhole, isRolledBack = false }: { readonly isWhole: boolean; readonly isRolledBack?: boolean },
+  ): Assessment {
     const proven = this.#proven;
     const contained = new Set([base.key, ...base.lineage]);
     // removed from sight by servers that went back, it may be in nobody's lineage
@@ -222,7 +232,8 @@ class Judge {
     if (isProvenApart && !apart.includes(proven)) apart.push(proven);
     const forks = apart.map((node) => forkOf(node, contained));
     for (const fork of forks) for (const key of [fork.key, ...fork.lineage]) contained.add(key);
-    const usable = this.#usable(base, contained);
+    const kept = this.#kept(base);
+    const usable = this.#usable(base, { contained, kept });
     if (usable === undefined) {
       const reason = `too few servers may be written: ${describeMap(this.#map)}`;
       return this.#memory.isSettled
@@ -235,7 +246,9 @@ class Judge {
       key: base.key,
       lineage: [...base.lineage],
       forks,
+      isWhole: isWhole && !isProvenApart,
       usable,
+      kept,
       highestSequenceNumber: Math.max(0, ...this.#nodes.map(({ version }) => version.sequenceNumber)),
       proven: proven?.version,
       isRolledBack,
@@ -257,21 +270,30 @@ class Judge {
     return family.size;
   }
 
+  /** What stands on W just now contains every proven version, and so does the base. Else as much of it as can be read. */
+  #kept(base: Node): VersionKey | undefined {
+    const standing = this.#visible.findLast((node) => node.isReadable && node.shareNumbers.size >= this.#quorums.write);
+    const contained = (node: Node) => node === base || base.lineage.has(node.key);
+    return (standing ?? this.#visible.findLast((node) => node.isReadable && contained(node)))?.key;
+  }
+
   /** Undefined if those that may be written are fewer than W. */
-  #usable(base: Node, contained: ReadonlySet<VersionKey>): StorageServer[] | undefined {
+  #usable(
+    base: Node,
+    { contained, kept }: { readonly contained: ReadonlySet<VersionKey>; readonly kept: VersionKey | undefined },
+  ): StorageServer[] | undefined {
     const floor = this.#proven ?? (this.#memory.isSettled ? base : undefined);
     const replaceable = new Set(contained);
     if (floor !== undefined) for (const node of this.#visible) if (isOlder(node, floor)) replaceable.add(node.key);
-    const first = this.#serversWith((version) => version !== undefined && replaceable.has(version));
+    const first = this.#serversWith(kept, (version) => version !== undefined && replaceable.has(version));
     if (this.#isQuorum(first)) return first;
     if (!this.#memory.isSettled) return undefined;
     // what nobody has gone on with and nobody can read any more
-    const unanswered = this.#quorums.sharesTotal - answeredRegisters(this.#map, this.#quorums.sharesTotal);
-    const isDead = (count: number) => count + unanswered < this.#quorums.write;
+    const isDead = (count: number) => count + this.#unanswered < this.#quorums.write;
     for (const node of this.#visible)
       if (!node.recoverable && isDead(node.shareNumbers.size)) replaceable.add(node.key);
     const mayReplaceDamaged = isDead(this.#damagedNumbers());
-    const second = this.#serversWith((version) =>
+    const second = this.#serversWith(kept, (version) =>
       version === undefined ? mayReplaceDamaged : replaceable.has(version),
     );
     return this.#isQuorum(second) ? second : undefined;
@@ -279,24 +301,24 @@ class Judge {
 
   /**
    * A server that holds anything else as well may belong to a writer that is still alive, and is left alone. Those that
-   * hold what a broken-off publish has left come first: the first one written decides, and if the others are not reached
-   * then, no share of what everybody can read has gone for it.
+   * hold nothing of what is kept come first: if the others are not reached then, no share of it has gone for nothing. Of
+   * those the newest: what stands there is most likely the rest of a publish that broke off, and of no use to anybody.
    */
-  #serversWith(mayReplace: (version: VersionKey | undefined) => boolean): StorageServer[] {
+  #serversWith(
+    kept: VersionKey | undefined,
+    mayReplace: (version: VersionKey | undefined) => boolean,
+  ): StorageServer[] {
+    const sequenceNumbers = new Map(this.#nodes.map(({ key, version }) => [key, version.sequenceNumber]));
     const usable: { server: StorageServer; rank: number; lowest: number }[] = [];
     for (const [server, shares] of this.#map.answered) {
       if (![...shares.values()].every(({ version }) => mayReplace(version))) continue;
-      const isBrokenOff = shares.size > 0 && [...shares.values()].every(({ version }) => this.#isBrokenOff(version));
+      const versions = [...shares.values()].flatMap(({ version }) => (version === undefined ? [] : [version]));
+      const newest = Math.max(0, ...versions.map((version) => sequenceNumbers.get(version)!));
+      const isHolder = kept !== undefined && versions.includes(kept);
       const lowest = Math.min(Number.POSITIVE_INFINITY, ...shares.keys());
-      usable.push({ server, rank: isBrokenOff ? 0 : 1, lowest });
+      usable.push({ server, rank: isHolder ? 1 : -newest, lowest });
     }
     return usable.sort((a, b) => a.rank - b.rank || a.lowest - b.lowest).map(({ server }) => server);
-  }
-
-  #isBrokenOff(version: VersionKey | undefined): boolean {
-    const node = this.#nodes.find(({ key }) => key === version);
-    if (node === undefined || node.isReadable) return false;
-    return this.#proven === undefined || isNewer(node, this.#proven);
   }
 
   /** Numbers that are nowhere count too where they will be placed: see planWrites. */

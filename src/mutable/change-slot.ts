@@ -166,11 +166,12 @@ class SlotWriter {
   }
 
   async #publish(map: SlotMap, quorums: Quorums, base: Base, isSettled: boolean): Promise<Round> {
-    const { forks, usable } = base;
+    const { forks, usable, kept } = base;
     if (forks.length > 0) {
       const reason = `${forks.length + 1} versions that do not contain each other`;
       if (!isSettled) return { kind: 'unsettled', reason };
-      if (this.#change.kind === 'update') throw foreign(reason);
+      // a fork that nobody goes on with was never proven if a quorum stands behind the base; else it is anybody's guess
+      if (this.#change.kind === 'update' && !base.isWhole) throw foreign(reason);
     }
     const attempt = await this.#attempt(map, quorums, base);
     const { version, lineage } = attempt;
@@ -179,6 +180,7 @@ class SlotWriter {
     const result = await publishAttempt(this.#context, this.#keys, attempt, {
       map,
       usable,
+      kept,
       quorums,
       isNew: false,
     });

@@ -16,16 +16,10 @@ import { compareVersions, isBuiltOn, type VersionKey, versionKey } from './linea
 import { mapSlot } from './map-slot.js';
 import { retrieveRange } from './retrieve.js';
 import { shareFormat } from './share-format.js';
-import { type SlotContext, slotSecrets } from './slot-context.js';
+import { failedWrites, type SlotContext, slotSecrets } from './slot-context.js';
 import type { SigningKeys, SlotKeys } from './slot-keys.js';
-import {
-  answeredRegisters,
-  describeMap,
-  type Quorums,
-  type SeenShare,
-  type SlotMap,
-  seenShareNumbers,
-} from './slot-map.js';
+import { answeredRegisters, describeMap, type Quorums, type SlotMap, seenShareNumbers } from './slot-map.js';
+import { WriteOrder, type WritePlan } from './write-order.js';
 
 /** A proof must be complete within this time of the first test-and-set (T_pub), so that nobody has given us up. */
 export function publishTimeMs(context: SlotContext): number {
@@ -111,7 +105,7 @@ export type PublishResult =
 
 /**
  * Writes the attempt to the usable servers, each only if it still holds exactly what the map showed, and reads back.
- * The first server decides between racing writers and is written alone, unless the slot is new: then nobody else knows it.
+ * In the order of write-order.ts, unless the slot is new: then nobody else knows it, and nothing stands there.
  */
 export async function publishAttempt(
   context: SlotContext,
@@ -120,12 +114,15 @@ export async function publishAttempt(
   target: PublishTarget,
 ): Promise<PublishResult> {
   const startedMs = context.clock.monotonicMs();
+  const limitMs = publishTimeMs(context) + sendMs(attempt.shareBytes * attempt.sharesTotal);
+  const tookMs = () => context.clock.monotonicMs() - startedMs;
   const plans = planWrites(attempt, target);
-  const written = new Set<number>();
+  const doubtful = failedWrites(context);
+  const order = new WriteOrder(plans, { ...target, doubtful });
   const refused: string[] = [];
   const unknown: string[] = [];
 
-  const write = async (plan: WritePlan): Promise<boolean> => {
+  const write = async (plan: WritePlan): Promise<void> => {
     const { server } = plan;
     const secrets = slotSecrets(context, server, keys.storageIndex, keys.writeKey!);
     const readVector = [{ offset: 0, length: checkstringLengthMax }];
@@ -133,26 +130,24 @@ export async function publishAttempt(
     const timeoutMs = context.requestTimeoutMs + sendMs(attempt.shareBytes * plan.written.length);
     try {
       const { applied } = await server.readTestWrite(request, { timeoutMs });
-      if (!applied) refused.push(server.nickname);
-      else for (const number of plan.written) written.add(number);
-      return applied;
+      doubtful.delete(server);
+      if (applied) order.applied(plan);
+      else refused.push(server.nickname);
     } catch (error) {
+      doubtful.add(server);
       unknown.push(`${server.nickname}: ${describeError(error)}`);
-      return false;
     }
   };
 
-  const [first, ...rest] = plans;
-  if (first === undefined) return { kind: 'unproven', reason: 'no server may be written' };
-  if (!target.isNew) {
-    if (!(await write(first))) {
-      if (refused.length > 0)
-        return { kind: 'collision', reason: `another writer was first on ${first.server.nickname}` };
-      return { kind: 'unproven', reason: unknown.join('; ') };
+  const { written } = order;
+  if (target.isNew) await writeAll(plans, attempt, write);
+  else {
+    for (let next = order.next(); next.length > 0 && tookMs() <= limitMs; next = order.next()) {
+      await writeAll(next, attempt, write);
+      // whoever loses a race stops before he has touched anything
+      if (written.size === 0 && refused.length > 0)
+        return { kind: 'collision', reason: `another writer was first on ${refused.join(', ')}` };
     }
-    await writeAll(rest, attempt, write);
-  } else {
-    await writeAll(plans, attempt, write);
   }
   const { write: quorum } = target.quorums;
   if (written.size < quorum) {
@@ -162,15 +157,15 @@ export async function publishAttempt(
   }
   const proof = await proveAttempt(context, keys, attempt, target.quorums, target.map.asked);
   if (typeof proof === 'string') return { kind: 'unproven', reason: proof };
-  const tookMs = context.clock.monotonicMs() - startedMs;
-  if (tookMs > publishTimeMs(context) + sendMs(attempt.shareBytes * attempt.sharesTotal))
-    return { kind: 'unproven', reason: `the proof took ${Math.round(tookMs / 1000)} s` };
+  if (tookMs() > limitMs) return { kind: 'unproven', reason: `the proof took ${Math.round(tookMs() / 1000)} s` };
   return { kind: 'proven', shares: proof };
 }
 
 export interface PublishTarget {
   readonly map: SlotMap;
   readonly usable: readonly StorageServer[];
+  /** The version that stays readable until the attempt is. Undefined if nobody can read any. */
+  readonly kept: VersionKey | undefined;
   readonly quorums: Quorums;
   /** No share of it is anywhere. */
   readonly isNew: boolean;
@@ -180,7 +175,7 @@ export interface PublishTarget {
 async function writeAll(
   plans: readonly WritePlan[],
   attempt: Attempt,
-  write: (plan: WritePlan) => Promise<boolean>,
+  write: (plan: WritePlan) => Promise<void>,
 ): Promise<void> {
   const waiting = [...plans];
   const writeNext = async (): Promise<void> => {
@@ -193,13 +188,6 @@ async function writeAll(
 /** How long these bytes may take on the way: more than any request, but not for ever: a floor of 64 KiB/s. */
 export function sendMs(bytes: number): number {
   return bytes / 64;
-}
-
-interface WritePlan {
-  readonly server: StorageServer;
-  /** What the server holds, by share number. */
-  readonly held: ReadonlyMap<number, SeenShare>;
-  readonly written: readonly number[];
 }
 
 /**

@@ -28,6 +28,15 @@ export interface SlotContext {
   readonly settleMarginMs?: number;
 }
 
+const failures = new WeakMap<SlotContext, Set<StorageServer>>();
+
+/** Servers that failed when any slot was last written there. Publishes keep it up: one that is full is so for all slots. */
+export function failedWrites(context: SlotContext): Set<StorageServer> {
+  const servers = failures.get(context) ?? new Set();
+  failures.set(context, servers);
+  return servers;
+}
+
 export interface SlotSecrets {
   readonly writeEnabler: WriteEnabler;
   readonly leases: LeaseSecrets;

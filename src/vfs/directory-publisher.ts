@@ -185,7 +185,8 @@ export class DirectoryPublisher {
     ledger.attempt(directory, { attempt, names: frozen.names });
     await ledger.sync();
     const usable = isBased ? assessment.usable : [...map.answered.keys()];
-    const result = await publishAttempt(slots, keys, attempt, { map, usable, quorums, isNew: !isBased });
+    const kept = isBased ? assessment.kept : undefined;
+    const result = await publishAttempt(slots, keys, attempt, { map, usable, kept, quorums, isNew: !isBased });
     if (directory.isDiscarded) return { kind: 'idle' };
     if (result.kind !== 'proven') {
       return { kind: 'retry', reason: result.reason, why: 'collision' };

@@ -41,7 +41,10 @@ CONSTANTS Servers, Nodes,
           Changes,     \* by each node, one after the other
           Attempts,    \* of each node, for all its changes
           AllAtOnce,
-          Prompt       \* no server takes a write that was sent before somebody's T_settle began and ended
+          Prompt,      \* no server takes a write that was sent before somebody's T_settle began and ended
+          Steady,      \* {}: any Answers servers may answer a map, and requests may arrive when their sender has given up.
+                       \* Else: these answer each, and what they are sent arrives while its sender waits, or never
+          SparesFirst  \* a deliberate defect if FALSE: nobody looks at what he overwrites
 
 N == Cardinality(Servers)
 First   == <<"first", 0>>      \* stands everywhere in the beginning
@@ -58,12 +61,13 @@ VARIABLES
   abroad,    \* abroad[n]: attempts that were under way then
   applied,   \* applied[n]: servers that took the attempt
   waiting,   \* waiting[n]: servers that get it after the first one took it
+  kept,      \* kept[n]: servers that held, in n's map, the version that must stay readable until the attempt is
   remembered, closed,  \* the journal: last version that n proved, number of its attempt
   change,    \* change[n]: the change that n is publishing
   expired,   \* attempts that are older than T_pub
   acknowledged, proven
 
-vars == <<held, under, made, phase, attempt, sight, before, abroad, applied, waiting, remembered, closed, change, expired, acknowledged, proven>>
+vars == <<held, under, made, phase, attempt, sight, before, abroad, applied, waiting, kept, remembered, closed, change, expired, acknowledged, proven>>
 
 Above(a, b) == made[a].seq > made[b].seq \/ (made[a].seq = made[b].seq /\ made[a].rank > made[b].rank)
 Older(a, b) == made[a].seq < made[b].seq
@@ -82,7 +86,7 @@ Contains(v, nodes, own) ==
   LET direct == (IF v \in own THEN made[v].lineage ELSE {}) \cup ({made[v].base} \cap nodes)
   IN direct \cup UNION {Contains(u, nodes, own) : u \in ((direct \cap nodes) \ {v})}
 
-None == [base |-> Nothing, merged |-> {}, contained |-> {}, usable |-> {}]
+None == [base |-> Nothing, merged |-> {}, contained |-> {}, usable |-> {}, kept |-> {}, first |-> {}]
 
 (* assessSlot of the map m, with the node's open attempts and what it remembers. *)
 Judge(m, own, mine, isSettled) ==
@@ -120,9 +124,27 @@ Judge(m, own, mine, isSettled) ==
       on(V)    == {s \in DOMAIN m : m[s] \in V}
       usable   == IF Cardinality(on(contained \cup old)) >= WriteQuorum \/ ~isSettled THEN on(contained \cup old)
                   ELSE on(contained \cup old \cup dead)
+      whole    == {v \in seen : count(v) >= WriteQuorum}
+      plain    == {v \in inBase \cap seen : count(v) >= Needed}
+      keep     == IF whole # {} THEN on({Highest(whole)}) ELSE IF plain # {} THEN on({Highest(plain)}) ELSE {}
+      may      == IF Cardinality(usable) >= WriteQuorum THEN usable ELSE {}
+      spare    == IF may \ keep = {} THEN may ELSE may \ keep
   IN IF from = Nothing THEN None
      ELSE [base |-> from, merged |-> {from} \cup apart, contained |-> contained,
-           usable |-> IF Cardinality(usable) >= WriteQuorum THEN usable ELSE {}]
+           usable |-> may, kept |-> keep, first |-> {s \in spare : \A t \in spare : ~Older(m[s], m[t])}]
+
+(* The first server, alone: one that holds nothing of what is kept, if there is one, and of those one with the newest.   *)
+(* All writers take the same, unless what they see, or which servers failed them, differs.                               *)
+FirstOf(ground) ==
+  LET candidates == IF SparesFirst THEN ground.first ELSE ground.usable
+  IN IF Steady = {} \/ candidates = {} THEN candidates ELSE {CHOOSE s \in candidates : TRUE}
+
+(* However many of these servers take it, and whichever: either the kept version or the attempt has k shares then.       *)
+(* With a W that is too small for that nobody can do more than to begin with the others.                                 *)
+MayOverwrite(n) ==
+  \/ ~SparesFirst \/ kept[n] = {}
+  \/ Cardinality(kept[n] \cup applied[n]) >= 2 * Needed - 1
+  \/ WriteQuorum < 2 * Needed - 1 /\ waiting[n] \subseteq kept[n]
 
 MayWrite(ground) == ground.base # Nothing /\ ground.usable # {}
 
@@ -138,10 +160,13 @@ Init ==
   /\ abroad = [n \in Nodes |-> {}]
   /\ applied = [n \in Nodes |-> {}]
   /\ waiting = [n \in Nodes |-> {}]
+  /\ kept = [n \in Nodes |-> {}]
   /\ remembered = [n \in Nodes |-> Nothing]
   /\ closed = [n \in Nodes |-> 0]
   /\ change = [n \in Nodes |-> 1]
   /\ expired = {} /\ acknowledged = {} /\ proven = {}
+
+Answering == IF Steady = {} THEN {A \in SUBSET Servers : Cardinality(A) >= Answers} ELSE {Steady}
 
 (* RegisterHistory: each server that answers held the same when T_settle began, and was asked again after it. *)
 IsSettled(n, m) == \A s \in DOMAIN m : before[n][s] = m[s]
@@ -149,7 +174,7 @@ IsSettled(n, m) == \A s \in DOMAIN m : before[n][s] = m[s]
 (* A map, its judgement, the attempt in the journal, the first writes. *)
 Publish(n) ==
   /\ phase[n] = "map" /\ attempt[n] < Attempts
-  /\ \E A \in SUBSET Servers : Cardinality(A) >= Answers /\
+  /\   \E A \in Answering :
      \E m \in AnswersTo(A, n) :
        LET ground == Judge(m, Open(n), remembered[n], IsSettled(n, m))
            v      == <<n, attempt[n] + 1>>
@@ -169,24 +194,26 @@ Publish(n) ==
           /\ sight' = [sight EXCEPT ![n] = Blind]
           /\ before' = [before EXCEPT ![n] = NoMap]
           /\ IF AllAtOnce
-             THEN /\ under' = [s \in Servers |-> IF s \in passing(ground.usable) THEN under[s] \cup {v} ELSE under[s]]
+             THEN /\ kept' = kept
+                  /\ under' = [s \in Servers |-> IF s \in passing(ground.usable) THEN under[s] \cup {v} ELSE under[s]]
                   /\ waiting' = waiting
-             ELSE \E s0 \in ground.usable :
+             ELSE \E s0 \in FirstOf(ground) :
                   /\ under' = [s \in Servers |-> IF s \in passing({s0}) THEN under[s] \cup {v} ELSE under[s]]
                   /\ waiting' = [waiting EXCEPT ![n] = passing(ground.usable \ {s0})]
+                  /\ kept' = [kept EXCEPT ![n] = ground.kept]
   /\ UNCHANGED <<held, abroad, applied, remembered, closed, change, expired, acknowledged, proven>>
 
 (* Nothing may be written now: what stands is kept, T_settle begins. *)
 Wait(n) ==
   /\ phase[n] = "map" /\ attempt[n] < Attempts
-  /\ \E A \in SUBSET Servers : Cardinality(A) >= Answers /\
+  /\   \E A \in Answering :
      \E m \in AnswersTo(A, n) :
        /\ ~MayWrite(Judge(m, Open(n), remembered[n], FALSE))
        /\ before' = [before EXCEPT ![n] = [s \in Servers |-> IF s \in A THEN m[s] ELSE Nothing]]
   /\ abroad' = [abroad EXCEPT ![n] = Alive \cup (IF Prompt THEN UNION {under[s] : s \in Servers} ELSE {})]
   /\ phase' = [phase EXCEPT ![n] = "settle"]
   /\ sight' = [sight EXCEPT ![n] = Blind]
-  /\ UNCHANGED <<held, under, made, attempt, applied, waiting, remembered, closed, change, expired, acknowledged, proven>>
+  /\ UNCHANGED <<held, under, made, attempt, applied, waiting, kept, remembered, closed, change, expired, acknowledged, proven>>
 
 (* T_settle is over: whatever was under way when it began is older than T_pub now.  Everything is read again. *)
 LookAgain(n) ==
@@ -199,7 +226,7 @@ LookAgain(n) ==
      THEN /\ under' = [s \in Servers |-> under[s] \ abroad[n]]
           /\ waiting' = [m \in Nodes |-> IF <<m, attempt[m]>> \in abroad[n] THEN {} ELSE waiting[m]]
      ELSE UNCHANGED <<under, waiting>>
-  /\ UNCHANGED <<held, made, attempt, before, applied, remembered, closed, change, acknowledged, proven>>
+  /\ UNCHANGED <<held, made, attempt, before, applied, kept, remembered, closed, change, acknowledged, proven>>
 
 (* A server applies a test-and-set.  All others under way to it will fail now, and so are forgotten. *)
 Apply(s) ==
@@ -209,14 +236,15 @@ Apply(s) ==
     /\ applied' = [n \in Nodes |-> IF v = <<n, attempt[n]>> /\ phase[n] = "write" THEN applied[n] \cup {s} ELSE applied[n]]
     /\ waiting' = [n \in Nodes |-> waiting[n] \ {s}]
     /\ sight' = [n \in Nodes |-> IF phase[n] \in {"map", "prove"} THEN [sight[n] EXCEPT ![s] = @ \cup {v}] ELSE sight[n]]
-    /\ UNCHANGED <<made, phase, attempt, before, abroad, remembered, closed, change, expired, acknowledged, proven>>
+    /\ UNCHANGED <<made, phase, attempt, before, abroad, kept, remembered, closed, change, expired, acknowledged, proven>>
 
-(* The first server took it: the others follow. *)
+(* The first server took it: the others follow, first those that hold nothing of what is kept if it may not be touched. *)
 WriteRest(n) ==
-  /\ phase[n] = "write" /\ applied[n] # {} /\ waiting[n] # {}
-  /\ under' = [s \in Servers |-> IF s \in waiting[n] THEN under[s] \cup {<<n, attempt[n]>>} ELSE under[s]]
-  /\ waiting' = [waiting EXCEPT ![n] = {}]
-  /\ UNCHANGED <<held, made, phase, attempt, sight, before, abroad, applied, remembered, closed, change, expired, acknowledged, proven>>
+  LET next == IF MayOverwrite(n) THEN waiting[n] ELSE waiting[n] \ kept[n] IN
+  /\ phase[n] = "write" /\ applied[n] # {} /\ next # {}
+  /\ under' = [s \in Servers |-> IF s \in next THEN under[s] \cup {<<n, attempt[n]>>} ELSE under[s]]
+  /\ waiting' = [waiting EXCEPT ![n] = @ \ next]
+  /\ UNCHANGED <<held, made, phase, attempt, sight, before, abroad, applied, kept, remembered, closed, change, expired, acknowledged, proven>>
 
 ReadBack(n) ==
   /\ phase[n] = "write" /\ Cardinality(applied[n]) >= WriteQuorum
@@ -224,6 +252,7 @@ ReadBack(n) ==
   /\ phase' = [phase EXCEPT ![n] = "prove"]
   /\ sight' = [sight EXCEPT ![n] = Looking]
   /\ applied' = [applied EXCEPT ![n] = {}]
+  /\ kept' = [kept EXCEPT ![n] = {}]
   /\ UNCHANGED <<held, under, made, attempt, before, abroad, waiting, remembered, closed, change, expired, acknowledged, proven>>
 
 (* versionsContaining: built on it by what their headers say, directly or through each other. *)
@@ -256,7 +285,7 @@ Prove(n) ==
   \* the proof closes the attempts: what they recorded of their lineage is not kept
   /\ made' = [x \in DOMAIN made |-> IF x \in Open(n) THEN [made[x] EXCEPT !.lineage = {}] ELSE made[x]]
   /\ abroad' = [u \in Nodes |-> abroad[u] \ {v}]
-  /\ UNCHANGED <<held, under, attempt, before, expired>>
+  /\ UNCHANGED <<held, under, attempt, before, kept, expired>>
 
 (* standingVersion: an fsync of a node with nothing of its own believes a version that it sees on a write quorum. *)
 See(n) ==
@@ -266,18 +295,20 @@ See(n) ==
        /\ Stands(v, m)
        /\ acknowledged' = acknowledged \cup made[v].content
        /\ proven' = proven \cup {v}
-  /\ UNCHANGED <<held, under, made, phase, attempt, sight, before, abroad, applied, waiting, remembered, closed, change, expired>>
+  /\ UNCHANGED <<held, under, made, phase, attempt, sight, before, abroad, applied, waiting, kept, remembered, closed, change, expired>>
 
 (* Refused, doubtful, late, or the node was killed: the journal is what is left, and the next round begins with a map. *)
 GiveUp(n) ==
   /\ phase[n] \in {"write", "prove"} /\ attempt[n] < Attempts
+  /\ under' = IF Steady = {} THEN under ELSE [s \in Servers |-> under[s] \ {<<n, attempt[n]>>}]
   /\ phase' = [phase EXCEPT ![n] = "map"]
   /\ sight' = [sight EXCEPT ![n] = Looking]
   /\ applied' = [applied EXCEPT ![n] = {}]
   /\ waiting' = [waiting EXCEPT ![n] = {}]
   /\ expired' = expired \ {<<n, attempt[n]>>}
   /\ abroad' = [u \in Nodes |-> abroad[u] \ {<<n, attempt[n]>>}]
-  /\ UNCHANGED <<held, under, made, attempt, before, remembered, closed, change, acknowledged, proven>>
+  /\ kept' = [kept EXCEPT ![n] = {}]
+  /\ UNCHANGED <<held, made, attempt, before, remembered, closed, change, acknowledged, proven>>
 
 Next == \/ \E s \in Servers : Apply(s)
         \/ \E n \in Nodes : Publish(n) \/ Wait(n) \/ LookAgain(n) \/ WriteRest(n) \/ ReadBack(n) \/ Prove(n) \/ See(n) \/ GiveUp(n)
@@ -293,6 +324,11 @@ ReaderSees ==
     LET ground == Judge([s \in A |-> held[s]], {}, Nothing, FALSE)
     IN ground.base # Nothing => acknowledged \subseteq made[ground.base].content
 
+(* At every moment everybody can read all that was acknowledged.  Only where the same servers answer always: with others *)
+(* silent each time nobody can tell which of several half publishes it is that can still be read.                        *)
+StaysReadable ==
+  \E v \in DOMAIN made : Cardinality({s \in Servers : held[s] = v}) >= Needed /\ acknowledged \subseteq made[v].content
+
 ProvenRelated ==
   \A x, y \in proven : made[x].content \subseteq made[y].content \/ made[y].content \subseteq made[x].content
 
@@ -305,6 +341,6 @@ EverybodyGoesOn == \A n \in Nodes : (phase[n] \in {"map", "settle"} /\ attempt[n
 SomebodyGoesOn == \E n \in Nodes : MayGoOn(n)
 
 Symmetry == {f \in [Servers \cup Nodes -> Servers \cup Nodes] :
-  /\ \A s \in Servers : f[s] \in Servers /\ \A n \in Nodes : f[n] \in Nodes
+  /\ \A s \in Servers : f[s] \in Servers /\ (s \in Steady <=> f[s] \in Steady) /\ \A n \in Nodes : f[n] \in Nodes
   /\ \A a, b \in Servers \cup Nodes : a # b => f[a] # f[b]}
 =============================================================================

@@ -13,7 +13,7 @@ import { GridDownloader } from '../../src/immutable/downloader.js';
 import { GridUploader } from '../../src/immutable/uploader.js';
 import { silentLogger } from '../../src/platform/logger.js';
 import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
-import { FaultyStorageServer, type ServerFault } from './faulty-storage-server.js';
+import { FaultyStorageServer, type ServerCall, type ServerFault } from './faulty-storage-server.js';
 import { seededFraction } from './log-owner.js';
 import { ManualClock } from './manual-clock.js';
 import { bytesSource } from './memory-grid.js';
@@ -31,23 +31,27 @@ const keyPairs: readonly { readonly private: string; readonly public: string }[]
 
 export class FaultGrid {
   readonly clock = new ManualClock();
-  readonly inner = Array.from({ length: SERVERS }, (_, index) => new MemoryStorageServer(`s${index}`));
+  readonly inner: readonly MemoryStorageServer[];
   /** Methods that were called since this was last cleared. */
   readonly called = new Set<Method>();
   readonly #servers: readonly StorageServer[];
-  #fault: { readonly fault: ServerFault; readonly method: Method; readonly count: number } | undefined;
+  readonly #encoding: typeof encoding;
+  #fault: (server: number, call: ServerCall) => ServerFault | undefined = () => undefined;
 
-  constructor() {
+  /** One server for each share. */
+  constructor(changes: Partial<typeof encoding> = {}) {
+    this.#encoding = { ...encoding, ...changes };
+    const { sharesTotal } = this.#encoding;
+    this.inner = Array.from({ length: sharesTotal }, (_, index) => new MemoryStorageServer(`s${index}`));
     for (const server of this.inner) server.keepsHistory = true;
     this.#servers = this.inner.map(
       (server, index) =>
         new FaultyStorageServer(server, {
           clock: this.clock,
-          neighbour: this.inner[(index + 1) % SERVERS]!,
-          fault: ({ method }) => {
-            this.called.add(method);
-            const plan = this.#fault;
-            return plan?.method === method && index < plan.count ? plan.fault : undefined;
+          neighbour: this.inner[(index + 1) % sharesTotal]!,
+          fault: (call) => {
+            this.called.add(call.method);
+            return this.#fault(index, call);
           },
         }),
     );
@@ -55,11 +59,16 @@ export class FaultGrid {
 
   /** From now on the first `count` servers answer calls of this method like this. */
   break(method: Method, fault: ServerFault, count: number): void {
-    this.#fault = { method, fault, count };
+    this.breakBy((server, call) => (call.method === method && server < count ? fault : undefined));
+  }
+
+  /** From now on this is asked before each call what goes wrong with it. */
+  breakBy(fault: (server: number, call: ServerCall) => ServerFault | undefined): void {
+    this.#fault = fault;
   }
 
   repair(): void {
-    this.#fault = undefined;
+    this.#fault = () => undefined;
   }
 
   /** A client that remembers nothing of what others did. */
@@ -82,7 +91,7 @@ export class FaultGrid {
         requestTimeoutMs: 10_000,
       },
       keys: { take: async () => keyPair(0) },
-      encoding,
+      encoding: this.#encoding,
       convergenceSecret: new Uint8Array(32),
       servers: () => [],
     });

@@ -291,7 +291,7 @@ test('the first attempt at a new slot is built on wherever it landed: nobody els
   });
 });
 
-test('servers with the rest of a publish that broke off are written first, then those with the lowest numbers', (t) => {
+test('servers without a share of what everybody can read are written first, of them those with the newest', (t) => {
   const old = version(1, 1);
   const own = version(2, 2, old);
   const memory: SlotMemory = { proven: old, attempts: [{ version: own, lineage: [versionKey(old)] }] };
@@ -299,7 +299,33 @@ test('servers with the rest of a publish that broke off are written first, then 
   if (found.kind !== 'base') return t.fail(found.kind);
   t.deepEqual(
     found.usable.map(({ nickname }) => nickname),
-    ['s6', 's7', 's0', 's1', 's2', 's3', 's4', 's5', 's8', 's9'],
+    ['s6', 's7', 's8', 's9', 's0', 's1', 's2', 's3', 's4', 's5'],
+  );
+  t.is(found.kept, versionKey(old));
+});
+
+test('what stands on W stays readable, else the base, else what it was built on; without any the newest goes first', (t) => {
+  const old = version(1, 1);
+  const own = version(2, 2, old);
+  const memory: SlotMemory = { proven: undefined, attempts: [{ version: own, lineage: [versionKey(old)] }] };
+  const keptOf = (held: readonly Held[]) => {
+    const found = assess(held, memory);
+    return found.kind === 'base' ? { kept: found.kept, first: found.usable[0]!.nickname } : found.kind;
+  };
+  t.deepEqual(keptOf([...times(7, old), ...times(3, own)]), { kept: versionKey(old), first: 's7' });
+  t.deepEqual(keptOf([...times(6, old), ...times(4, own)]), { kept: versionKey(own), first: 's0' });
+  t.deepEqual(keptOf([...times(6, old), ...times(2, own), ...times(2, undefined)]), {
+    kept: versionKey(old),
+    first: 's6',
+  });
+  const [a, b] = [version(0, 8), version(0, 9)];
+  const rests = [...times(2, old), ...times(2, a), ...times(2, b), ...times(2, own), ...times(2, null)];
+  const found = assess(rests, { ...memory, isSettled: true });
+  if (found.kind !== 'base') return t.fail(found.kind);
+  t.is(found.kept, undefined);
+  t.deepEqual(
+    found.usable.slice(0, 3).map(({ nickname }) => nickname),
+    ['s6', 's7', 's0'],
   );
 });
 
