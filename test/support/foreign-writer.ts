@@ -52,7 +52,7 @@ export class ForeignWriter {
       base: undefined,
       quorums,
     });
-    const target = { map, usable: [...map.answered.keys()], quorums, isNew: false };
+    const target = { map, usable: [...map.answered.keys()], kept: undefined, quorums, isNew: false };
     const { kind } = await publishAttempt(this.#slots, this.#keys, attempt, target);
     if (kind !== 'proven') throw new Error(`the other program's version is ${kind}`);
   }
