@@ -144,6 +144,11 @@ export const ALL_ACTIONS: readonly Action[] = [
   'wait',
 ];
 
+interface Parent {
+  readonly inode: InodeNumber;
+  readonly path: string;
+}
+
 class User {
   readonly node: TestNode;
   readonly #race: Race;
@@ -169,9 +174,10 @@ class User {
       if (action === 'kill') return await this.#kill();
       if (action === 'cut') return this.#cut();
       if (action === 'wait') return await pause(race.random(60));
-      const parent = await this.#directory(race.pick(['', '', 'd', 'd/e']));
-      if (action === 'mkdir') await this.node.vfs.makeDirectory(parent, race.pick(['d', 'e']), newNode);
-      else if (action === 'sync') await this.node.vfs.fsyncDirectory(parent);
+      const path = race.pick(['', '', 'd', 'd/e']);
+      const parent = { inode: await this.#directory(path), path };
+      if (action === 'mkdir') await this.node.vfs.makeDirectory(parent.inode, race.pick(['d', 'e']), newNode);
+      else if (action === 'sync') await this.node.vfs.fsyncDirectory(parent.inode);
       else if (action === 'write') await this.#write(parent, race.pick(names));
       else if (action === 'save') await this.#save(parent, race.pick(names));
       else if (action === 'move') await this.#move(parent, race.pick(names), race.pick(names));
@@ -208,19 +214,32 @@ class User {
   }
 
   /** The operation is meant for what is seen now, and for what comes there while it lasts. */
-  async #consuming<Result>(parent: InodeNumber, name: string, what: string, operation: () => Promise<Result>) {
-    const seen = new Set([await this.#seen(parent, name)]);
-    let isChanged = false;
+  async #consuming<Result>({ inode, path }: Parent, name: string, what: string, operation: () => Promise<Result>) {
+    const looks: Promise<string | undefined>[] = [];
+    let standing: InodeNumber | undefined;
     const stop = this.node.vfs.watch((change) => {
-      if (change.what !== 'attributes') isChanged = true;
+      const isThis =
+        change.what === 'entry'
+          ? change.parent === inode && change.name === name
+          : change.what === 'content' && change.inode === standing;
+      if (!isThis) return;
+      this.#race.story.push(`${this.node.name} has news of ${path}/${name} while it ${what}`);
+      // what comes now is what the operation finds, and it is open before the operation goes on
+      looks.push(this.#seen(inode, name).catch(() => undefined));
     });
     try {
+      standing = await this.node.vfs.lookup(inode, name).then(
+        (found) => found.inode,
+        () => undefined,
+      );
+      const first = this.#seen(inode, name);
+      looks.push(first);
+      await first;
       return await operation();
     } finally {
       stop();
-      // what came there meanwhile is in the story, but whether it was seen is not known
-      if (isChanged) this.#race.story.push(`${this.node.name} looked away`);
-      for (const content of seen) if (content !== undefined) this.#race.consumed.set(content, what);
+      for (const content of await Promise.all(looks.map((each) => each.catch(() => undefined))))
+        if (content !== undefined) this.#race.consumed.set(content, what);
     }
   }
 
@@ -228,11 +247,11 @@ class User {
     return `${this.node.name}-${++this.#written}-${name}`.padEnd(this.#race.random(2) * 100, '.');
   }
 
-  async #write(parent: InodeNumber, name: string): Promise<void> {
+  async #write(parent: Parent, name: string): Promise<void> {
     const content = this.#next(name);
-    const what = `${this.node.name} writes ${content} to ${name}`;
+    const what = `${this.node.name} writes ${content} to ${parent.path}/${name}`;
     await this.#consuming(parent, name, what, async () => {
-      const { handle } = await this.node.vfs.create(parent, name, newNode, { ...readWrite, truncate: true });
+      const { handle } = await this.node.vfs.create(parent.inode, name, newNode, { ...readWrite, truncate: true });
       try {
         await handle.write(0, bytes(content));
         await handle.flush();
@@ -244,31 +263,33 @@ class User {
     });
   }
 
-  async #save(parent: InodeNumber, name: string): Promise<void> {
+  async #save(parent: Parent, name: string): Promise<void> {
     const content = this.#next(name);
-    const what = `${this.node.name} saves ${content} as ${name}`;
+    const what = `${this.node.name} saves ${content} as ${parent.path}/${name}`;
     const temporary = `.${content.slice(0, 20)}.tmp`;
-    const { handle } = await this.node.vfs.create(parent, temporary, newNode, readWrite);
+    const { handle } = await this.node.vfs.create(parent.inode, temporary, newNode, readWrite);
     await handle.write(0, bytes(content));
     await closeHandle(handle);
     this.#keep(content, what);
     await this.#consuming(parent, name, what, () =>
-      this.node.vfs.rename({ parent, name: temporary }, { parent, name }, 'replace'),
+      this.node.vfs.rename({ parent: parent.inode, name: temporary }, { parent: parent.inode, name }, 'replace'),
     );
   }
 
-  async #move(parent: InodeNumber, from: string, to: string): Promise<void> {
+  async #move(parent: Parent, from: string, to: string): Promise<void> {
     if (from === to) return;
-    const target = await this.#directory(this.#race.pick(['', 'd']));
-    await this.#consuming(target, to, `${this.node.name} moves ${from} to ${to}`, () =>
-      this.node.vfs.rename({ parent, name: from }, { parent: target, name: to }, 'replace'),
+    const path = this.#race.pick(['', 'd']);
+    const target = { inode: await this.#directory(path), path };
+    const what = `${this.node.name} moves ${parent.path}/${from} to ${path}/${to}`;
+    await this.#consuming(target, to, what, () =>
+      this.node.vfs.rename({ parent: parent.inode, name: from }, { parent: target.inode, name: to }, 'replace'),
     );
-    this.#race.story.push(`${this.node.name} moved ${from} to ${to}`);
+    this.#race.story.push(what);
   }
 
-  async #remove(parent: InodeNumber, name: string): Promise<void> {
-    const what = `${this.node.name} removes ${name}`;
-    await this.#consuming(parent, name, what, () => this.node.vfs.unlink(parent, name));
+  async #remove(parent: Parent, name: string): Promise<void> {
+    const what = `${this.node.name} removes ${parent.path}/${name}`;
+    await this.#consuming(parent, name, what, () => this.node.vfs.unlink(parent.inode, name));
     this.#race.story.push(what);
   }
 
