@@ -23,6 +23,7 @@ export async function openClientFiles(
   { encoding, nickname }: TahoeConfig,
   { grid, slots, keys }: ClientGrid,
   platform: Platform,
+  journalSegmentBytes?: number,
 ): Promise<ClientFiles> {
   const { uid, gid } = processOwner();
   const { freeBytes } = await platform.files.space(directory.path);
@@ -38,6 +39,7 @@ export async function openClientFiles(
     // Half of what is free, so that a full journal is noticed here and not by everything else on that disk; on a small
     // disk at least what the journal needs to work, and then the disk itself is the limit.
     journalBytesMax: Math.max(JOURNAL_BYTES_MIN, Math.min(JOURNAL_BYTES_MAX, Math.floor(freeBytes / 2))),
+    ...(journalSegmentBytes === undefined ? {} : { journalSegmentBytes }),
     settings: { defaultUid: uid, defaultGid: gid },
   });
   return { vfs, close: () => vfs.close() };

@@ -40,6 +40,7 @@ export async function openClientGrid(
   config: TahoeConfig,
   platform: Platform,
   introducers: NodeIntroducers,
+  keys: KeySource = filledPool(),
 ): Promise<ClientGrid> {
   const { clock, entropy, log } = platform;
   const stops = new StopStack();
@@ -68,8 +69,6 @@ export async function openClientGrid(
     log,
     requestTimeoutMs: SLOT_REQUEST_TIMEOUT_MS,
   };
-  const keys = new KeyPool();
-  keys.fill();
   stops.push(() => keys.close());
   const grid = new GridClient({
     uploader,
@@ -82,6 +81,12 @@ export async function openClientGrid(
     servers: () => servers.statuses().map(describeServer),
   });
   return { grid, slots, keys, close: () => stops.unwind() };
+}
+
+function filledPool(): KeyPool {
+  const keys = new KeyPool();
+  keys.fill();
+  return keys;
 }
 
 /** Timers of the platform's clock do not keep the process alive, and at the start nothing else may. */

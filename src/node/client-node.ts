@@ -40,10 +40,10 @@ export async function startClient(
   stops: StopStack,
   options: ClientOptions,
 ): Promise<StartedClient> {
-  const clientGrid = await openClientGrid(directory, config, platform, introducers);
+  const clientGrid = await openClientGrid(directory, config, platform, introducers, options.keys);
   stops.push(() => clientGrid.close());
   reportServers(clientGrid.grid, introducers, options.warn);
-  const files = await openClientFiles(directory, config, clientGrid, platform);
+  const files = await openClientFiles(directory, config, clientGrid, platform, options.journalSegmentBytes);
   stops.push(() => files.close());
   const rootCap = await openRootCap(directory, files, options.makeRoot ?? false);
   const mounts = new MountManager(() => files.vfs.view(), platform.log);

@@ -25,7 +25,7 @@ export async function startNode(path: string, options: ClientOptions): Promise<R
     const lock = await lockNodeDirectory(directory.path);
     stops.push(() => lock.release());
     await directory.prepare(config.temporaryDirectory);
-    const platform = nodePlatform(openLogger(directory.file('logs', 'tahoe.log'), options.warn));
+    const platform = nodePlatform(openLogger(directory.file('logs', 'tahoe.log'), options.warn), options.files);
     const started =
       (await directory.type()) === 'introducer'
         ? await startIntroducerNode(directory, config, platform, stops)

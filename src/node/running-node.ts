@@ -1,3 +1,5 @@
+import type { FileStore } from '../platform/file-store.js';
+import type { KeySource } from '../vfs/key-pool.js';
 import type { VfsStatus } from '../vfs/vfs.js';
 
 /** Something that runs until it is stopped. */
@@ -26,6 +28,12 @@ export interface RunOptions {
   readonly warn: (line: string) => void;
   /** What is on this computer only for longer than this raises an alarm. Ten minutes if not given. */
   readonly alarmAfterSeconds?: number | undefined;
+  /** The disk, for those who break it. */
+  readonly files?: FileStore | undefined;
+  /** See LogOptions. */
+  readonly journalSegmentBytes?: number | undefined;
+  /** For new directories and mutable files, instead of making them. */
+  readonly keys?: KeySource | undefined;
 }
 
 /** Undoes what has been started, last first, whatever happens on the way; then throws the first failure. */

@@ -1,5 +1,6 @@
 import test from 'ava';
-import { type Door, KillHarness } from '../support/kill-harness.js';
+import type { Door } from '../support/kill-client.js';
+import { encodings, KillHarness } from '../support/kill-harness.js';
 import type { WorkName } from '../support/kill-work.js';
 import { temporaryDirectory } from '../support/running-tahoe.js';
 
@@ -9,7 +10,7 @@ const ROUNDS = 2;
 for (const door of ['fuse', 'sshfs'] as const satisfies readonly Door[]) {
   test(`what a program was told before kill -9 of the node under ${door} is kept here, and reaches the grid`, async (t) => {
     t.timeout(300_000);
-    const harness = await KillHarness.start(await temporaryDirectory(t));
+    const harness = await KillHarness.start(await temporaryDirectory(t), encodings[0]);
     t.teardown(() => harness.close());
     for (const work of ['rsync', 'git', 'fsync'] as const satisfies readonly WorkName[]) {
       let shown = 0;

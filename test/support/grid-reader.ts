@@ -1,8 +1,11 @@
 /** A node that has never seen what it is asked for: connections are kept, everything else is new for each look. */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import { parseKnownCap, readCapOf, serializeCap } from '../../src/caps/cap.js';
 import { TahoeError } from '../../src/errors/tahoe-error.js';
+import { GridClient } from '../../src/grid/grid-client.js';
+import { GridDownloader } from '../../src/immutable/downloader.js';
 import { type ClientGrid, openClientGrid } from '../../src/node/client-grid.js';
 import { createClient } from '../../src/node/create-node.js';
 import { INTRODUCER_NAME } from '../../src/node/grid-directories.js';
@@ -14,9 +17,10 @@ import { silentLogger } from '../../src/platform/logger.js';
 import { createVfs } from '../../src/vfs/create-vfs.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
 import type { NodeVfs } from '../../src/vfs/vfs-engine.js';
-import type { Folder } from './kill-work.js';
+import type { Folder } from './kill-folder.js';
 
 const SEGMENT_BYTES = 1 << 18;
+const SEGMENTS_CACHED = 1000;
 
 export class GridReader {
   readonly #directory: string;
@@ -63,14 +67,16 @@ export class GridReader {
     const root = inode;
     const at = async (path: string): Promise<InodeNumber | undefined> => {
       let found = root;
-      for (const name of path.split('/')) found = found === undefined ? undefined : await lookup(vfs, found, name);
+      for (const name of path.split('/').filter((part) => part !== ''))
+        found = found === undefined ? undefined : await lookup(vfs, found, name);
       return found;
     };
     const files = async (path: string, directory: InodeNumber | undefined): Promise<string[]> => {
       if (directory === undefined) return [];
       const below = (await vfs.readDirectory(directory)).map(async ({ name, attributes }) => {
-        if (attributes.kind === 'directory') return files(`${path}/${name}`, attributes.inode);
-        return attributes.kind === 'file' ? [`${path}/${name}`] : [];
+        const own = path === '' ? name : `${path}/${name}`;
+        if (attributes.kind === 'directory') return files(own, attributes.inode);
+        return attributes.kind === 'file' ? [own] : [];
       });
       return (await Promise.all(below)).flat();
     };
@@ -84,6 +90,12 @@ export class GridReader {
         } finally {
           await handle.release();
         }
+      },
+      stat: async (path) => {
+        const found = await at(path);
+        if (found === undefined) return undefined;
+        const { modified, mode } = await vfs.attributes(found);
+        return { modifiedSeconds: modified.seconds, mode };
       },
       files: async (path) => files(path, await at(path)),
     };
@@ -101,10 +113,23 @@ export class GridReader {
     const directory = join(this.#directory, `look ${++this.#looks}`);
     await mkdir(directory);
     const { grid, slots } = this.#grid;
+    const platform = nodePlatform(silentLogger);
+    const { clock, log } = platform;
+    const reachable = () => slots.servers().filter((server) => slots.isReachable?.(server) ?? true);
+    const segmentCache = new LRUCache<string, Uint8Array>({ max: SEGMENTS_CACHED });
     this.#vfs = await createVfs({
-      grid,
+      // with a cache of its own
+      grid: new GridClient({
+        uploader: { upload: refuse },
+        downloader: new GridDownloader({ servers: reachable, segmentCache, clock, log }),
+        slots,
+        keys: noKeys,
+        encoding: this.#config.encoding,
+        convergenceSecret: new Uint8Array(32),
+        servers: () => grid.servers(),
+      }),
       slots,
-      platform: nodePlatform(silentLogger),
+      platform,
       encoding: this.#config.encoding,
       keys: noKeys,
       directory,
@@ -117,11 +142,12 @@ export class GridReader {
   }
 }
 
-/** A reader makes no directories. */
-const noKeys = {
-  take: () => Promise.reject(new TahoeError('a reader makes nothing', { kind: 'unsupported', op: 'test.keys' })),
-  close: async () => {},
-};
+/** A reader makes no directories and no files. */
+const noKeys = { take: refuse, close: async () => {} };
+
+function refuse(): Promise<never> {
+  return Promise.reject(new TahoeError('a reader makes nothing', { kind: 'unsupported', op: 'test.reader' }));
+}
 
 async function lookup(vfs: NodeVfs, parent: InodeNumber, name: string): Promise<InodeNumber | undefined> {
   try {

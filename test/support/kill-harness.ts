@@ -1,197 +1,231 @@
 /**
- * Rounds of: programs work on the mount, kill -9 of the node at a random moment, start and mount again. What was
- * acknowledged must be there at once, and on the grid for a node that has never seen it: what fsync acknowledged before
- * the killed node is started again, the rest after a sync. The servers keep running.
+ * Rounds of: programs work on the mount, kill -9 of the node at a random moment, perhaps again while it starts or while
+ * it brings to the grid what was pending, start and mount again. What was acknowledged must be there: what fsync
+ * acknowledged on the grid before the node is started again, everything on the mount of the restarted node, and after a
+ * sync the same whole folder on the grid, for a node that has never seen it. The servers keep running.
+ *
+ * A killed process leaves what it has written to the kernel, synced or not: the loss of power is another test's matter
+ * (test/suites, crash-file-store.ts).
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { createGrid } from '../../src/node/create-node.js';
-import type { VfsStatus } from '../../src/vfs/vfs.js';
-import type { NodeStatus } from '../../src/web/node-control.js';
 import { GridReader } from './grid-reader.js';
-import { folderOnDisk, type WorkName, works } from './kill-work.js';
-
-export type Door = 'fuse' | 'sshfs';
+import { type Door, KillClient, NodeProcess } from './kill-client.js';
+import { type Folder, FolderCopy, folderOnDisk } from './kill-folder.js';
+import { startFsync } from './kill-fsync.js';
+import { startGit } from './kill-git.js';
+import { type JournalAtKill, journalAtKill } from './kill-journal.js';
+import { writePrimes } from './kill-keys.js';
+import { startRsync } from './kill-rsync.js';
+import type { Claim, Work, WorkName, WorkPlace } from './kill-work.js';
 
 export interface KillReport {
-  readonly round: number;
   readonly door: Door;
   readonly work: WorkName;
   readonly killedAfterMs: number;
-  readonly acknowledged: number;
-  /** Files and directories in the journal that the grid did not have at the kill. */
-  readonly pending: number;
-  readonly seconds: number;
+  /** In the middle of a change of the journal, not by the clock. */
+  readonly isInChange: boolean;
+  readonly journal: JournalAtKill;
+  /** Acknowledgements of each kind, all of them verified. */
+  readonly acknowledged: Readonly<Record<Claim['kind'], number>>;
+  /** Of these, what the grid did not have at the kill: only the journal knew it. */
+  readonly onlyHere: number;
+  /** More kills before it was up again: while it started, or (`wasReady`) while it brought to the grid what was pending. */
+  readonly again: readonly { readonly wasReady: boolean; readonly journal: JournalAtKill }[];
+  readonly seconds: Readonly<Record<string, number>>;
 }
 
-const execute = promisify(execFile);
+const works: Readonly<Record<WorkName, (place: WorkPlace) => Promise<Work>>> = {
+  rsync: startRsync,
+  git: startGit,
+  fsync: startFsync,
+};
+export const encodings = [
+  { sharesNeeded: 3, sharesHappy: 7, sharesTotal: 10 },
+  { sharesNeeded: 2, sharesHappy: 3, sharesTotal: 4 },
+] as const;
 const ROUNDS_PER_FOLDER = 40;
 /** So often the moment of the kill is counted from the first acknowledgement, otherwise from the start. */
 const AFTER_ACKNOWLEDGEMENT = 0.8;
+/** So often the kill is in the middle of a change of the journal, if one comes in time. */
+const IN_CHANGE = 0.2;
+const CHANGES_OF_WORK = 150;
+/** So often a node is killed once more before it is up again. */
+const AGAIN = 0.3;
+const AGAIN_MAX = 3;
+const CHANGES_OF_START = 200;
+const RESUME_MS = 900;
+const PRIMES = 'primes';
 const TAHOE = 'dist/src/cli/tahoe.cjs';
 
 export class KillHarness {
   readonly #directory: string;
-  readonly #servers: ChildProcess;
+  readonly #servers: NodeProcess;
   readonly #reader: GridReader;
-  #node: ChildProcess | undefined;
-  #door: Door | undefined;
+  readonly #client: KillClient;
   #round = 0;
+  #startMs = 500;
 
-  private constructor(directory: string, servers: ChildProcess, reader: GridReader) {
+  private constructor(directory: string, servers: NodeProcess, reader: GridReader) {
     this.#directory = directory;
     this.#servers = servers;
     this.#reader = reader;
+    const client = join(directory, 'grid', 'client');
+    this.#client = new KillClient(client, join(directory, 'mount'), join(directory, PRIMES));
   }
 
   /** `directory` is empty and stays behind. */
-  static async start(directory: string): Promise<KillHarness> {
+  static async start(directory: string, encoding: (typeof encodings)[number]): Promise<KillHarness> {
     const grid = join(directory, 'grid');
-    await createGrid(grid, { servers: 10, encoding: { sharesNeeded: 3, sharesHappy: 7, sharesTotal: 10 } });
-    await makeRoot(grid);
-    const servers = await start('dist/test/support/server-process.js', grid);
+    await createGrid(grid, { servers: encoding.sharesTotal, encoding });
+    await writePrimes(join(directory, PRIMES));
+    // the root directory is made when a whole grid is run for the first time
+    await (await new NodeProcess(TAHOE, 'run', grid).ready()).kill('SIGTERM');
+    const servers = await new NodeProcess('dist/test/support/server-process.js', grid).ready();
     const reader = await GridReader.open(join(grid, 'client'), join(directory, 'reader'));
     return new KillHarness(directory, servers, reader);
   }
 
   /** Undefined if nothing was pending at the kill: such a round shows nothing. Throws if anything acknowledged is lost. */
   async round(door: Door, workName: WorkName, random: () => number): Promise<KillReport | undefined> {
-    const startedMs = performance.now();
     const round = ++this.#round;
-    if (this.#node === undefined) await this.#startNode();
-    if (this.#door !== door) await this.#mount(door);
+    const client = this.#client;
+    const time = new Stopwatch();
+    if (!client.isRunning) await client.start();
+    await client.mount(door);
     const names = [`b${Math.floor(round / ROUNDS_PER_FOLDER)}`, `r${round}`];
-    const target = join(this.#mountpoint, ...names);
+    const target = join(client.mountpoint, ...names);
     const scratch = join(this.#directory, 'scratch', String(round));
     await mkdir(scratch, { recursive: true });
     await mkdir(target, { recursive: true });
-    const work = await works[workName]({ round, door, target, scratch });
-    const beganMs = performance.now();
-    if (random() < AFTER_ACKNOWLEDGEMENT) await work.begun();
-    await new Promise((resolve) => setTimeout(resolve, random() * work.killWithinMs));
-    const killedAfterMs = Math.round(performance.now() - beganMs);
-    await work.note();
-    await this.#kill();
-    await work.ended();
-    const seen = () => this.#reader.folder(names);
-    await work.verify(await seen(), 'synced');
+    time.lap('prepare');
+    const { work, ...moment } = await this.#workAndKill(
+      await works[workName]({ round, door, target, scratch }),
+      random,
+    );
+    const claims = work.claims();
+    time.lap('work');
 
-    await this.#startNode();
-    const { filesPending, directoriesPending } = await this.#status();
-    await this.#mount(door);
-    await work.verify(folderOnDisk(target), 'closed');
-    await this.#sync();
-    await work.verify(await seen(), 'closed');
+    const [onlyHere, journal] = await Promise.all([
+      this.#lookAtKill(names, claims),
+      journalAtKill(client.directory, scratch),
+    ]);
+    time.lap('look');
+    const again: KillReport['again'][number][] = [];
+    while (again.length < AGAIN_MAX && random() < AGAIN) {
+      const wasReady = await this.#killAgain(random);
+      again.push({ wasReady, journal: await journalAtKill(client.directory, scratch) });
+    }
+    time.lap('again');
+    await client.start();
+    this.#startMs = time.lap('start');
+    await client.mount(door);
+    time.lap('mount');
+    const here = await FolderCopy.of(folderOnDisk(target));
+    await verify(here, claims, 'on the mount');
+    time.lap('here');
+    await client.sync();
+    time.lap('sync');
+    const there = await FolderCopy.of(await this.#reader.folder(names));
+    const differences = here.differences(there);
+    if (differences.length > 0) throw new Error(`the grid is not as the mount was: ${differences.join('; ')}`);
+    time.lap('grid');
     await rm(scratch, { recursive: true });
-    const pending = filesPending + directoriesPending;
-    if (pending === 0) return undefined;
-    const seconds = Math.round(performance.now() - startedMs) / 1000;
-    return { round, door, work: workName, killedAfterMs, acknowledged: work.acknowledged(), pending, seconds };
+    if (!isPending(journal)) return undefined;
+    const acknowledged = counted(claims);
+    return { door, work: workName, ...moment, journal, acknowledged, onlyHere, again, seconds: time.seconds };
   }
 
   async close(): Promise<void> {
-    await this.#kill();
+    await this.#client.close();
     await this.#reader.close();
-    this.#servers.kill('SIGKILL');
-    await endOf(this.#servers);
+    await this.#servers.kill();
   }
 
-  get #mountpoint(): string {
-    return join(this.#directory, 'mount');
+  async #workAndKill(work: Work, random: () => number) {
+    const beganMs = performance.now();
+    if (random() < AFTER_ACKNOWLEDGEMENT) await work.begun();
+    await sleep(random() * work.killWithinMs);
+    await work.note();
+    let isInChange = false;
+    if (random() < IN_CHANGE) {
+      const dead = this.#client.dieIn(1 + Math.floor(random() * CHANGES_OF_WORK)).then(() => {
+        isInChange = true;
+      });
+      await Promise.race([dead, sleep(work.killWithinMs / 2)]);
+    } else await sleep(random() * 50);
+    const killedAfterMs = Math.round(performance.now() - beganMs);
+    const moment = { killedAfterMs, isInChange };
+    await this.#client.kill();
+    await work.ended();
+    return { work, ...moment };
   }
 
-  get #client(): string {
-    return join(this.#directory, 'grid', 'client');
+  /** Before the node runs again: what fsync acknowledged is on the grid. Returns how much of the rest is not. */
+  async #lookAtKill(names: readonly string[], claims: readonly Claim[]): Promise<number> {
+    const folder = await this.#reader.folder(names);
+    await verify(
+      folder,
+      claims.filter(({ promised }) => promised === 'grid'),
+      'on the grid at the kill',
+    );
+    const later = claims.filter(({ promised }) => promised === 'computer');
+    const complaints = await Promise.all(later.map((claim) => claim.check(folder)));
+    return later.reduce((sum, { count }, index) => sum + (complaints[index] === undefined ? 0 : count), 0);
   }
 
-  async #startNode(): Promise<void> {
-    this.#node = await start(TAHOE, 'run', this.#client);
-  }
-
-  async #kill(): Promise<void> {
-    const node = this.#node;
-    this.#node = undefined;
-    if (node !== undefined) {
-      node.kill('SIGKILL');
-      await endOf(node);
-    }
-    await this.#detach();
-  }
-
-  async #mount(door: Door): Promise<void> {
-    await this.#detach();
-    await mkdir(this.#mountpoint, { recursive: true });
-    if (door === 'fuse') {
-      const cap = (await readFile(join(this.#client, 'private/root_dir.cap'), 'utf8')).trim();
-      const body = JSON.stringify({ cap, path: [], mountpoint: this.#mountpoint, options: [] });
-      await this.#call('POST', 'mounts', body);
-    } else {
-      const line = ((await (await this.#call('GET', 'status')).json()) as NodeStatus).sftp?.sshfs ?? 'false';
-      await execute('bash', ['-c', `${line} "$1"`, 'sh', this.#mountpoint]);
-    }
-    this.#door = door;
-  }
-
-  async #detach(): Promise<void> {
-    this.#door = undefined;
-    const isMounted = async () => (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${this.#mountpoint} `);
-    if (!(await isMounted())) return;
-    // the mount of a program that has ended may go by itself at the same moment
-    const failure = await execute('umount', ['-l', this.#mountpoint]).catch((error: unknown) => error);
-    if (await isMounted()) throw failure;
-  }
-
-  async #status(): Promise<VfsStatus> {
-    return ((await (await this.#call('GET', 'status')).json()) as NodeStatus).pending;
-  }
-
-  async #sync(): Promise<void> {
-    const answer = await this.#call('POST', 'sync', undefined, AbortSignal.timeout(120_000));
-    const last = (await answer.text()).trim().split('\n').at(-1) ?? '';
-    if (!/"done":true/.test(last)) throw new Error(`sync ended with ${last}`);
-  }
-
-  async #call(method: string, path: string, body?: string, signal?: AbortSignal): Promise<Response> {
-    const url = (await readFile(join(this.#client, 'node.url'), 'utf8')).trim();
-    const token = (await readFile(join(this.#client, 'private/api_auth_token'), 'utf8')).trim();
-    const answer = await fetch(`${url}private/${path}`, {
-      method,
-      headers: { authorization: `tahoe-lafs ${token}` },
-      body: body ?? null,
-      signal: signal ?? null,
-    });
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-    return answer;
+  /** By the clock or in a change of the journal while it starts, or some time after. True if it was ready already. */
+  async #killAgain(random: () => number): Promise<boolean> {
+    const node = this.#client.begin();
+    const way = random();
+    const moment = random();
+    if (way < 1 / 3) {
+      const dead = node.dieIn(1 + Math.floor(moment * CHANGES_OF_START));
+      await node.start();
+      await Promise.race([dead, sleep(RESUME_MS)]);
+    } else if (way < 2 / 3) {
+      await node.start();
+      await node.ready();
+      // what is pending goes to the grid at once, and is cut off
+      const cut = random() < 1 / 2 ? this.#client.sync().catch(() => undefined) : undefined;
+      await Promise.race([cut ?? sleep(RESUME_MS), sleep(moment * RESUME_MS)]);
+    } else await Promise.race([node.start(), sleep(moment * this.#startMs)]);
+    await this.#client.kill();
+    return node.isReady;
   }
 }
 
-function start(...args: string[]): Promise<ChildProcess> {
-  return ready(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+async function verify(folder: Folder, claims: readonly Claim[], where: string): Promise<void> {
+  const found = await Promise.all(claims.map((claim) => claim.check(folder)));
+  const complaints = found.filter((complaint) => complaint !== undefined);
+  if (complaints.length > 0) throw new Error(`${where}: ${complaints.length} lost or wrong: ${complaints.join('; ')}`);
 }
 
-/** The root directory is made when a whole grid is run for the first time. */
-async function makeRoot(grid: string): Promise<void> {
-  const whole = await start(TAHOE, 'run', grid);
-  whole.kill('SIGTERM');
-  await endOf(whole);
+export function isPending({ files, names, directories }: JournalAtKill): boolean {
+  return files + names + directories > 0;
 }
 
-function ready(child: ChildProcess): Promise<ChildProcess> {
-  return new Promise((resolve, reject) => {
-    let output = '';
-    const onData = (data: unknown) => {
-      output = (output + String(data)).slice(-10_000);
-      if (/^ready/m.test(output)) resolve(child);
-    };
-    child.stdout?.on('data', onData);
-    child.stderr?.on('data', onData);
-    child.once('exit', (code) => reject(new Error(`exited with ${code}: ${output}`)));
-  });
+function counted(claims: readonly Claim[]): Record<Claim['kind'], number> {
+  const counts = { files: 0, fsyncs: 0, commits: 0, names: 0, writes: 0 };
+  for (const { kind, count } of claims) counts[kind] += count;
+  return counts;
 }
 
-async function endOf(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+class Stopwatch {
+  readonly seconds: Record<string, number> = {};
+  #sinceMs = performance.now();
+
+  /** Milliseconds since the last one. */
+  lap(name: string): number {
+    const nowMs = performance.now();
+    const lapMs = nowMs - this.#sinceMs;
+    this.seconds[name] = Math.round(lapMs) / 1000;
+    this.#sinceMs = nowMs;
+    return lapMs;
+  }
 }

@@ -1,11 +1,26 @@
-/** `node kill-rounds.js --rounds N --through fuse|sshfs --work rsync|git|fsync [--seed S]`: see test/mount/kill-rounds. */
-import { mkdtemp, rm } from 'node:fs/promises';
+/** `node kill-rounds.js --rounds N --through fuse|sshfs --work rsync|git|fsync [--seed S] [--log FILE]`: see test/mount/kill-rounds. */
+import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Door, KillHarness } from './kill-harness.js';
+import type { Door } from './kill-client.js';
+import { encodings, KillHarness, type KillReport } from './kill-harness.js';
+import { killTable } from './kill-table.js';
 import type { WorkName } from './kill-work.js';
 import { seededFraction } from './log-owner.js';
+
+/** A line of the log. Without a report nothing was pending at the kill. */
+interface Entry {
+  readonly seed: number;
+  readonly cell: string;
+  /** Of all kills of this cell. */
+  readonly number: number;
+  readonly report?: KillReport;
+}
+
+/** So many of one kind before the next one has its turn, and so many before there is a new grid. */
+const IN_A_ROW = 20;
+const ROUNDS_PER_GRID = 40;
 
 const { values } = parseArgs({
   options: {
@@ -13,52 +28,100 @@ const { values } = parseArgs({
     through: { type: 'string', default: 'fuse,sshfs' },
     work: { type: 'string', default: 'rsync,git,fsync' },
     seed: { type: 'string' },
+    log: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
 });
 const rounds = Number(values.rounds);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
-const random = seededFraction(seed);
-const directory = await mkdtemp(join(tmpdir(), 'tahoe-kill-'));
-const harness = await KillHarness.start(directory);
+const doors = values.through.split(',') as Door[];
+const works = values.work.split(',') as WorkName[];
+const cells = doors.flatMap((door) => works.map((work) => ({ door, work, name: `${work} through ${door}` })));
 const say = (line: string) => process.stdout.write(`${line}\n`);
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void harness.close().then(() => process.exit(1)));
+const entries: Entry[] = (await readLog(values.log)).filter((entry) => entry.seed === seed);
+
+class Grids {
+  #directory = '';
+  #harness: KillHarness | undefined;
+  #rounds = 0;
+  #grids = 0;
+
+  /** A fresh one now and then, so that nothing grows for ever. */
+  async next(): Promise<KillHarness> {
+    if (this.#harness !== undefined && this.#rounds >= ROUNDS_PER_GRID) await this.close({ keep: false });
+    if (this.#harness === undefined) {
+      this.#directory = await mkdtemp(join(tmpdir(), 'tahoe-kill-'));
+      this.#harness = await KillHarness.start(this.#directory, encodings[this.#grids++ % encodings.length]!);
+      this.#rounds = 0;
+    }
+    this.#rounds++;
+    return this.#harness;
+  }
+
+  async close({ keep }: { keep: boolean }): Promise<void> {
+    const harness = this.#harness;
+    this.#harness = undefined;
+    await harness?.close();
+    if (keep) say(`everything is left in ${this.#directory}`);
+    else await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+const grids = new Grids();
 let current = '';
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void grids.close({ keep: false }).then(() => process.exit(1)));
 try {
-  for (const door of values.through.split(',') as Door[]) {
-    for (const work of values.work.split(',') as WorkName[]) {
-      let acknowledged = 0;
-      let pending = 0;
-      let seconds = 0;
-      let idle = 0;
-      for (let done = 0; done < rounds; ) {
-        current = `${work} through ${door}, round ${done + 1}`;
-        const report = await harness.round(door, work, random);
-        if (report === undefined) {
-          idle++;
-          if (idle > rounds / 2 + 3) throw new Error('nothing was pending at most of the kills: this shows nothing');
-          continue;
-        }
-        done++;
-        acknowledged += report.acknowledged;
-        pending += report.pending;
-        seconds += report.seconds;
-        if (values.verbose) say(JSON.stringify(report));
-      }
-      say(
-        `${work} through ${door}: ${rounds} kills, ${acknowledged} acknowledged, 0 lost, ` +
-          `${(pending / rounds).toFixed(1)} pending at a kill, ${(seconds / rounds).toFixed(1)} s a round` +
-          `${idle === 0 ? '' : `, ${idle} more with nothing pending`}`,
-      );
+  while (cells.some(({ name }) => shown(name).length < rounds)) {
+    for (const cell of cells) {
+      for (let turn = 0; turn < IN_A_ROW && shown(cell.name).length < rounds; turn++) await killOnce(cell);
     }
   }
 } catch (error) {
-  await harness.close();
-  say(`FAILED in ${current} (seed ${seed}): ${error instanceof Error ? error.message : String(error)}`);
-  say(`everything is left in ${directory}`);
+  say(`FAILED in ${current}: ${error instanceof Error ? error.message : String(error)}`);
+  await grids.close({ keep: true });
   process.exit(1);
 }
-await harness.close();
-await rm(directory, { recursive: true, force: true });
+await grids.close({ keep: false });
+for (const line of killTable(
+  cells.map(({ name }) => ({ name, reports: shown(name), idle: of(name).length - shown(name).length })),
+))
+  say(line);
 process.exit(0);
+
+async function killOnce({ door, work, name }: (typeof cells)[number]): Promise<void> {
+  const number = of(name).length;
+  current = `${name}, kill ${number} of seed ${seed}`;
+  const report = await (await grids.next()).round(door, work, seededFraction(hash(`${seed} ${name} ${number}`)));
+  const entry: Entry = { seed, cell: name, number, ...(report === undefined ? {} : { report }) };
+  entries.push(entry);
+  const line = JSON.stringify(entry);
+  if (values.log !== undefined) await appendFile(values.log, `${line}\n`);
+  if (values.verbose) say(line);
+  const idle = number + 1 - shown(name).length;
+  if (idle > rounds / 2 + 3) throw new Error('nothing was pending at most of the kills: this shows nothing');
+}
+
+function of(name: string): Entry[] {
+  return entries.filter(({ cell }) => cell === name);
+}
+
+function shown(name: string): KillReport[] {
+  return of(name).flatMap(({ report }) => (report === undefined ? [] : [report]));
+}
+
+async function readLog(path: string | undefined): Promise<Entry[]> {
+  if (path === undefined) return [];
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as Entry);
+}
+
+function hash(text: string): number {
+  let mixed = 0x811c9dc5;
+  for (const character of text) mixed = Math.imul(mixed ^ character.charCodeAt(0), 0x01000193);
+  return mixed >>> 0;
+}
