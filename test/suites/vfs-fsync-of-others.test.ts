@@ -125,7 +125,7 @@ test('fsync of a directory of which a few servers lag behind asks all of them on
 });
 
 test('fsync through a capability that only reads waits for the version of another node, then fails and says why', async (t) => {
-  const { grid, rootCap, author } = await halfPublished(t, 2, { settings: { stallMs: 600 } });
+  const { grid, rootCap, author } = await halfPublished(t, 2, { settings: { stallMs: 3000 } });
   const reader = await grid.node();
   const root = (await reader.vfs.openRoot(DirectoryCaps.readOnly(rootCap))).inode;
   const error = await t.throwsAsync<TahoeError>(reader.vfs.fsyncDirectory(root));
