@@ -16,6 +16,8 @@ export interface SlotContext {
   servers(): readonly StorageServer[];
   /** False for a server that did not answer last time: it is not waited for. Default: each is asked. */
   isReachable?(server: StorageServer): boolean;
+  /** Calls the listener whenever a server answers that did not before. Returns what ends that. Default: nobody notices. */
+  onReturn?(listener: () => void): () => void;
   readonly leaseSecrets: ClientLeaseSecrets;
   readonly clock: Clock;
   readonly entropy: Entropy;

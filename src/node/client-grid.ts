@@ -63,6 +63,7 @@ export async function openClientGrid(
   const slots: SlotContext = {
     servers: () => servers.all(),
     isReachable,
+    onReturn: (listener) => servers.onReturn(listener),
     leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
     clock,
     entropy,

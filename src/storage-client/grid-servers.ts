@@ -80,6 +80,11 @@ export class GridServers {
     return this.#tracker.isReachable(server);
   }
 
+  /** Calls the listener whenever a server answers that did not before. Returns what ends that. */
+  onReturn(listener: () => void): () => void {
+    return this.#tracker.onReturn(listener);
+  }
+
   statuses(): GridServerStatus[] {
     return this.#tracker
       .statuses()

@@ -8,6 +8,9 @@ import type { StorageServer } from '../storage-protocol/storage-server.js';
 const PROBE_EVERY_MS = 15_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
+/** While so many fail that others may be waiting for them: at most this long, or this long for each that is known. */
+const OUTAGE_RETRY_MS = 5_000;
+const OUTAGE_RETRY_EACH_MS = 100;
 const PROBE_LIMIT_MS = 5_000;
 
 export interface ServerStatus {
@@ -27,11 +30,16 @@ export interface ServerTrackerOptions {
   readonly log: Logger;
 }
 
-/** Knows which of the servers answer, by asking each for its version now and then, less often while it fails. */
+/**
+ * Knows which of the servers answer, by asking each for its version now and then, less often while it fails. While a third
+ * of them or more fail, which may be too many for anything to be written, it asks more often; and all of them when the
+ * first one is back after none answered: it was the way to them that was broken.
+ */
 export class ServerTracker {
   readonly #options: ServerTrackerOptions;
   readonly #tracked = new Map<StorageServer, Tracked>();
   readonly #stopped = new AbortController();
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: ServerTrackerOptions) {
     this.#options = options;
@@ -70,11 +78,27 @@ export class ServerTracker {
     return this.#tracked.get(server)?.status.state !== 'failed';
   }
 
+  /** Calls the listener whenever a server answers that did not before. Returns what ends that. */
+  onReturn(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   async #round(tracked: Tracked): Promise<void> {
+    tracked.timer?.cancel();
+    tracked.timer = undefined;
+    const hadNone = this.statuses().every(({ state }) => state === 'failed');
+    const wasAway = tracked.status.state !== 'connected';
     await this.#probe(tracked);
     if (this.#stopped.signal.aborted || !this.#tracked.has(tracked.server)) return;
     const delayMs = tracked.failures === 0 ? PROBE_EVERY_MS : this.#retryDelay(tracked.failures);
     tracked.timer = this.#options.clock.setTimer(delayMs, () => void this.#round(tracked));
+    if (!wasAway || tracked.failures > 0) return;
+    for (const listener of this.#listeners) listener();
+    if (!hadNone) return;
+    // one that has no timer is being asked
+    for (const other of this.#tracked.values())
+      if (other.failures > 0 && other.timer !== undefined) void this.#round(other);
   }
 
   /** Never fails: whatever happens is the new status. */
@@ -105,7 +129,12 @@ export class ServerTracker {
 
   /** Doubles with each failure; between half and all of it, so that clients do not come back in step. */
   #retryDelay(failures: number): number {
-    const fullMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10));
+    const statuses = this.statuses();
+    const failed = statuses.filter(({ state }) => state === 'failed').length;
+    const isOutage = 3 * failed >= statuses.length;
+    const outageMs = Math.max(OUTAGE_RETRY_MS, OUTAGE_RETRY_EACH_MS * statuses.length);
+    const longestMs = isOutage ? Math.min(LONGEST_RETRY_MS, outageMs) : LONGEST_RETRY_MS;
+    const fullMs = Math.min(longestMs, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10));
     return fullMs * (0.5 + this.#options.entropy.fraction() / 2);
   }
 }

@@ -47,12 +47,14 @@ export class WriteBack {
   /** Whoever waits for the next event. */
   readonly #waiting = new Set<() => void>();
   #isCheckpointing = false;
+  readonly #endReturns: (() => void) | undefined;
 
   constructor(core: VfsCore, publisher: DirectoryPublisher, wanted: WantedFiles) {
     this.#core = core;
     this.#publisher = publisher;
     this.#wanted = wanted;
     this.#lastMoveMs = core.platform.clock.monotonicMs();
+    this.#endReturns = core.slots.onReturn?.(() => this.#serverReturned());
   }
 
   get uploadsDone(): number {
@@ -71,6 +73,7 @@ export class WriteBack {
   /** Nothing is started any more; what runs is waited for. */
   async stop(): Promise<void> {
     this.#isStopped = true;
+    this.#endReturns?.();
     this.#tick?.cancel();
     const running: (Promise<void> | undefined)[] = [];
     for (const inode of this.#core.tree.dirtyFiles) {
@@ -223,6 +226,14 @@ export class WriteBack {
   /** Operations on names were accepted. */
   noteNames(): void {
     this.poke(GROUP_COMMIT_MS);
+  }
+
+  /** What failed while servers were away is tried at once, not when its delay is over. */
+  #serverReturned(): void {
+    for (const queued of this.#queuedMs.values()) if (queued.failures > 0) queued.notBeforeMs = 0;
+    for (const { publishing, problem } of this.#core.tree.pending)
+      if (publishing.failures > 0 && problem === undefined) publishing.notBeforeMs = 0;
+    this.poke();
   }
 
   #checkpointIfDue(): void {

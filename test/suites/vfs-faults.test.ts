@@ -1,5 +1,6 @@
 import test from 'ava';
 import { isTahoeError, type TahoeError } from '../../src/errors/tahoe-error.js';
+import type { VfsStatus } from '../../src/vfs/vfs.js';
 import type { Fault, Method } from '../support/memory-storage-server.js';
 import {
   bytes,
@@ -35,6 +36,21 @@ test('with no server answering close works, fsync says in bounded time why not, 
   t.is((await node.vfs.state(attributes.inode)).state, 'grid');
   t.deepEqual(await seenByAnother(grid, rootCap), { '/file': `file ${'x'.repeat(200)}` });
   await handle.release();
+});
+
+test('after an outage data goes up as soon as a server answers, not when the delay of the last failure is over', async (t) => {
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: { retryAfterMs: 3_600_000 } });
+  grid.plan(() => 'fail');
+  await put(node.vfs, root, 'file', 'x'.repeat(200));
+  await node.vfs.makeDirectory(root, 'directory', newNode);
+  const hasFailed = (what: string) => node.lines.some((line) => line.startsWith(what));
+  await eventually(() => hasFailed('upload failed') && hasFailed('publish not proven'));
+  grid.plan();
+  t.true(node.vfs.status().filesPending > 0);
+  node.noticeReturn();
+  const isPending = ({ filesPending, directoriesPending }: VfsStatus) => filesPending + directoriesPending > 0;
+  await eventually(() => !isPending(node.vfs.status()));
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/file': `file ${'x'.repeat(200)}`, '/directory': 'directory' });
 });
 
 test('an fsync that failed does not succeed the next time merely because it was reported', async (t) => {

@@ -194,6 +194,8 @@ export class TestNode {
   disk: CrashFileStore;
   /** Nicknames of servers that this node knows not to answer. */
   readonly away = new Set<string>();
+  /** Told when a server answers again. */
+  readonly #listeners = new Set<() => void>();
   /** Called before each request that it makes; may kill it. */
   beforeRequest: (method: Method, server: StorageServer, request: unknown) => void | Promise<void> = () => {};
   readonly #settings: Partial<VfsSettings>;
@@ -244,6 +246,10 @@ export class TestNode {
     const slots: SlotContext = {
       ...this.grid.slots(servers),
       isReachable: (server) => !this.away.has(server.nickname),
+      onReturn: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
       clock,
       log,
     };
@@ -273,6 +279,11 @@ export class TestNode {
       journalSegmentBytes: SEGMENT_BYTES,
       settings: this.#settings,
     });
+  }
+
+  /** It notices that a server answers again. */
+  noticeReturn(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   /** Ends in order and starts again on the same directory. */
