@@ -95,7 +95,13 @@ function slotPublisher(servers: readonly HttpsStorageServer[]): (content: Uint8A
     const usable = found.kind === 'base' ? found.usable : servers;
     const sequenceNumber = (found.kind === 'base' ? found.highestSequenceNumber : 0) + 1;
     const attempt = makeAttempt(context, { keys, signing, content, sequenceNumber, base, quorums });
-    const target = { map, usable, kept: undefined, quorums, isNew: found.kind !== 'base' };
+    const target = {
+      map,
+      usable,
+      kept: found.kind === 'base' ? found.kept : undefined,
+      quorums,
+      isNew: found.kind !== 'base',
+    };
     const result = await publishAttempt(context, keys, attempt, target);
     if (result.kind !== 'proven') throw new Error(`publish: ${result.reason}`);
   };
