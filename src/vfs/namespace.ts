@@ -148,6 +148,7 @@ export class Namespace {
     const before = directory.base;
     directory.base = { version, entries, sizeBytes: content.length };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
+    this.#core.tree.fromMemory.delete(directory);
     directory.isShared ||= hasForeignEntries(directory.base);
     const missing = this.#lost.restore(directory, before ?? baseOf(remembered));
     for (const [name, inode] of directory.clean) {
@@ -240,6 +241,7 @@ export class Namespace {
   ): void {
     directory.base = { version, entries, sizeBytes };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
+    this.#core.tree.fromMemory.delete(directory);
     this.#lost.settle(directory);
   }
 
@@ -266,14 +268,16 @@ export class Namespace {
       if (current !== false) {
         const dueInMs = current === true ? settings.freshnessMs : RECHECK_MS;
         directory.checkedAtMs = platform.clock.monotonicMs() - settings.freshnessMs + dueInMs;
+        if (current === true) this.#core.tree.fromMemory.delete(directory);
         return;
       }
     }
     try {
       await this.#readMutable(directory);
     } catch (error) {
-      if (base === undefined || !isTahoeError(error, 'unreachable', 'timeout', 'unrecoverable')) throw error;
-      // what is known stays readable while the grid is away
+      if (!isTahoeError(error, 'unreachable', 'timeout', 'unrecoverable')) throw error;
+      // what is known stays readable while the grid is away, and what was proven here last is known
+      if (base === undefined && !(await this.#showRemembered(directory))) throw error;
       directory.checkedAtMs = platform.clock.monotonicMs() - settings.freshnessMs + RECHECK_MS;
       platform.log.warn('a directory could not be looked at again', { error: describeError(error) });
     }
@@ -306,6 +310,16 @@ export class Namespace {
     this.listMissing(directory, this.adopt(directory, read.version, read.content, memory));
     this.#noteStanding(directory, read, before?.version);
     return read.map;
+  }
+
+  /** False if nothing is remembered. What is changed over it is judged like any change of what others have changed since. */
+  async #showRemembered(directory: Directory): Promise<boolean> {
+    const memory = parseRemembered(await this.#core.remembered.get(toHex(directory.keys!.storageIndex)));
+    if (memory === undefined) return false;
+    if (directory.base !== undefined) return true;
+    this.adopt(directory, memory.version, memory.content);
+    this.#core.tree.fromMemory.add(directory);
+    return true;
   }
 
   #noteStanding(directory: Directory, { map, version }: SlotContents, before: Checkstring | undefined): void {

@@ -272,6 +272,7 @@ export class SyncOperations implements HandleOwner {
       filesPending: files.size,
       bytesPending: bytes,
       directoriesPending: tree.pending.size,
+      directoriesFromMemory: tree.fromMemory.size,
       oldestPendingSeconds: (nowMs - oldestMs) / 1000,
       oldestPending: oldest === undefined ? undefined : { path: pathOf(oldest), state: this.stateOf(oldest) },
       idleSeconds: (nowMs - this.#writeBack.lastMoveMs) / 1000,

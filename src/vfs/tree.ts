@@ -37,6 +37,8 @@ export class Tree {
   readonly pending = new Set<Directory>();
   /** Files that have bytes which are not proven on the grid. */
   readonly dirtyFiles = new Set<Inode>();
+  /** Directories that show what was proven here last, because the grid could not be asked since the start. */
+  readonly fromMemory = new Set<Directory>();
   /** What two writers changed, by id, until it is resolved. */
   readonly conflicts = new Map<number, OpenConflict>();
   /** Numbers of directories that were given up for another one, which answers to them since. */
@@ -302,6 +304,7 @@ export class Tree {
   /** Removed from the tree: nothing of it will be published any more. */
   discardDirectory(directory: Directory): void {
     directory.isDiscarded = true;
+    this.fromMemory.delete(directory);
     // whoever finds it linked again gets it as it is on the grid
     if (directory.cap !== undefined && this.#directories.get(serializeCap(directory.cap)) === directory)
       this.#directories.delete(serializeCap(directory.cap));

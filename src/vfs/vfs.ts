@@ -26,7 +26,8 @@ export interface Vfs {
    * The inode of a directory given by capability (text of a DIR2, DIR2-RO, DIR2-MDMF, DIR2-CHK or DIR2-LIT cap). The
    * same directory always has the same inode, however it is reached; but what is reached by a capability to read is
    * another inode and gives nothing more than reading, all the way down, whatever else this node knows. Reads the
-   * directory once, so that a wrong capability is noticed here. Kinds `bad-cap`, `unknown-cap`, `not-a-directory`, `unrecoverable`, `unreachable`.
+   * directory once, so that a wrong capability is noticed here; without the grid what was proven here last is shown. Kinds
+   * `bad-cap`, `unknown-cap`, `not-a-directory`, `unrecoverable`, `unreachable`.
    */
   openRoot(cap: string): Promise<Attributes>;
 
@@ -350,6 +351,8 @@ export interface VfsStatus {
   readonly filesPending: number;
   readonly bytesPending: number;
   readonly directoriesPending: number;
+  /** Directories that are shown as they were proven here last, because the grid could not be asked since the start. */
+  readonly directoriesFromMemory: number;
   readonly oldestPendingSeconds: number;
   /** What has waited longest; undefined if nothing waits. */
   readonly oldestPending?: { readonly path: string; readonly state: SyncState } | undefined;

@@ -122,3 +122,23 @@ test.serial('status --json says where things are, and its sftp line works as it 
   t.regex(await tahoeOutput('-d', grid, 'ls'), /^by sftp$/m);
   t.is((await stat(join(grid, 'client/private/sftp_user_key'))).mode & 0o777, 0o600);
 });
+
+test.serial('a client that is started without its grid shows what it proved there last, and says so', async (t) => {
+  t.timeout(120_000);
+  const { work, grid, running } = await startGrid(t);
+  await writeFile(join(work, 'file'), 'content');
+  await tahoeOutput('-d', grid, 'put', join(work, 'file'), 'tahoe:a/file');
+  t.is(await running.stop(), 0);
+  const client = join(grid, 'client');
+  const alone = await runTahoe(t, client);
+  t.is(await tahoeOutput('-d', client, 'ls'), 'a');
+  t.is(await tahoeOutput('-d', client, 'ls', 'tahoe:a'), 'file');
+  t.regex(
+    await tahoeOutput('-d', client, 'status'),
+    /^NOTICE: 2 directories are shown as they were when this node proved/m,
+  );
+  t.is(await alone.stop(), 0);
+  await runTahoe(t, grid);
+  t.is(await tahoeOutput('-d', grid, 'ls'), 'a');
+  t.notRegex(await tahoeOutput('-d', grid, 'status'), /when this node proved/);
+});

@@ -378,6 +378,7 @@ export class MemoryVfs implements Vfs, MemoryHandleOwner {
       filesPending: files.length,
       bytesPending: files.reduce((sum, node) => sum + node.content.sizeBytes, 0),
       directoriesPending: pending.filter((node) => node.kind === 'directory').length,
+      directoriesFromMemory: 0,
       oldestPendingSeconds: 0,
       idleSeconds: 0,
       publishes: 0,

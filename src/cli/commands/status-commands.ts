@@ -78,6 +78,7 @@ function describeStatus(status: NodeStatus): string[] {
       ? `on this computer only: ${describePending(pending)}, the oldest for ${Math.round(pending.oldestPendingSeconds)} s`
       : 'everything written is on the grid',
     ...status.notices.map((notice) => `NOTICE: ${notice}`),
+    ...(pending.directoriesFromMemory === 0 ? [] : [describeMemory(pending.directoriesFromMemory)]),
     ...(alarm === undefined ? [] : [`ALARM: ${alarm}`]),
     ...(pending.conflicts === 0 ? [] : [`conflicts: ${pending.conflicts} (see: tahoe conflicts)`]),
     ...pending.problems.map(({ path, state }) => `  ${state.state}: ${printable(path)}${reasonOf(state.reason)}`),
@@ -96,6 +97,11 @@ function describeStatus(status: NodeStatus): string[] {
           `  ${status.sftp.sshfs} MOUNTPOINT`,
         ]),
   ];
+}
+
+function describeMemory(count: number): string {
+  const what = count === 1 ? '1 directory is shown as it was' : `${count} directories are shown as they were`;
+  return `NOTICE: ${what} when this node proved it last: the grid could not be asked since the start`;
 }
 
 function describeIntroducer({ petname, state, address, reason, announcements }: NodeStatus['introducers'][number]) {
