@@ -1,6 +1,7 @@
 /** Servers, and clients of servers, that break a rule of publishing (vfs blueprint 13). */
 import { toHex } from '../../src/encoding/bytes.js';
 import { isTahoeError } from '../../src/errors/tahoe-error.js';
+import { publishTimeMs } from '../../src/mutable/publish.js';
 import type {
   CallOptions,
   ReadTestWriteRequest,
@@ -174,6 +175,12 @@ export const slotDefects: readonly Defect[] = [
     what: 'a write without an answer counts as made, and is not read back',
     seeds: 4,
     seams: unknownIsSuccess,
+  },
+  {
+    name: 'no-time-to-settle',
+    what: 'what nobody can read and what two writers made at once is written over without waiting for its writer',
+    seeds: 1,
+    seams: { slots: (inner) => ({ ...inner, settleMarginMs: -(publishTimeMs(inner) - 100) }) },
   },
   {
     name: 'shares-of-silent-servers-moved',

@@ -24,7 +24,7 @@ export async function checkEnd(simulation: Simulation): Promise<void> {
     return simulation.violate('pending work ends', waiting.join('; '));
   }
   // what does not wait for somebody to decide goes on beside it
-  if (seats.some(saysItHasStopped)) await time.pass(STOPPED_MS);
+  if (seats.some(hasPending)) await time.pass(STOPPED_MS);
   await time.pass(FRESH_MS);
   if (simulation.violation === undefined) await checkTrees(simulation);
 }
@@ -50,15 +50,19 @@ async function checkTrees(simulation: Simulation): Promise<void> {
   for (const seat of seats) {
     const view = await treeSeenBy(simulation, seat.node.vfs, seat.node.name);
     if (view === undefined) return;
-    if (hasPending(seat)) {
-      addContents(contents, view);
-      continue;
-    }
-    const own = below(grid, seat.own.home);
-    const wrong = seat.own.isOver ? undefined : difference(seat.own.model.now, own);
+    const stopped = stoppedAt(seat);
+    const isKept = (path: string) => stopped.some((directory) => isBelow(path, directory));
+    addContents(contents, only(view, isKept));
+    const isPublished = (path: string) => !isKept(path);
+    const { home, isOver, model } = seat.own;
+    const own = below(only(grid, isPublished), home);
+    const expected = only(model.now, (path) => isPublished(home + path));
+    const wrong = isOver ? undefined : difference(expected, own);
     if (wrong !== undefined) return simulation.violate('nothing vanishes', `on the grid ${seat.node.name} ${wrong}`);
     // versions that a lost node left half published, or a server brought back, may be seen or not
-    const apart = simulation.isSettled ? differenceOfViews(view, grid) : undefined;
+    const apart = simulation.isSettled
+      ? differenceOfViews(only(view, isPublished), only(grid, isPublished))
+      : undefined;
     if (apart !== undefined) return simulation.violate('views agree', `${seat.node.name} ${apart}`);
   }
   for (const [path, each] of grid) {
@@ -82,8 +86,10 @@ async function treeSeenBy(simulation: Simulation, vfs: Seat['node']['vfs'], who:
   }
 }
 
+/** What waits is what it says it cannot publish, and nothing else. */
 function isDone(seat: Seat): boolean {
-  return !hasPending(seat) || saysItHasStopped(seat);
+  const stopped = stoppedAt(seat).length;
+  return !hasPending(seat) || (stopped > 0 && stopped === seat.node.vfs.status().directoriesPending);
 }
 
 function hasPending({ node }: Seat): boolean {
@@ -91,8 +97,12 @@ function hasPending({ node }: Seat): boolean {
   return filesPending + directoriesPending > 0;
 }
 
-function saysItHasStopped({ node }: Seat): boolean {
-  return node.vfs.status().problems.some(({ state }) => state.state === 'conflict' || state.state === 'failed');
+/** The directories of which it says so. All that waits is a name in one that waits, or the content of such a name. */
+function stoppedAt({ node }: Seat): string[] {
+  return node.vfs
+    .status()
+    .problems.filter(({ state }) => state.state === 'failed')
+    .map(({ path }) => path);
 }
 
 function describe({ node }: Seat): string {
@@ -103,9 +113,17 @@ function addContents(contents: Set<string>, tree: ReadonlyMap<string, Found>): v
   for (const each of tree.values()) if (each.kind === 'file') contents.add(each.content);
 }
 
+function isBelow(path: string, directory: string): boolean {
+  return directory === '/' || path === directory || path.startsWith(`${directory}/`);
+}
+
+function only<Value>(tree: ReadonlyMap<string, Value>, isMeant: (path: string) => boolean): Map<string, Value> {
+  return new Map([...tree].filter(([path]) => isMeant(path)));
+}
+
 function below(tree: ReadonlyMap<string, Found>, directory: string): Map<string, Found> {
-  const part = [...tree].filter(([path]) => path === directory || path.startsWith(`${directory}/`));
-  return new Map(part.map(([path, each]) => [path.slice(directory.length), each]));
+  const part = only(tree, (path) => isBelow(path, directory));
+  return new Map([...part].map(([path, each]) => [path.slice(directory.length), each]));
 }
 
 function differenceOfViews(view: ReadonlyMap<string, Found>, grid: ReadonlyMap<string, Found>): string | undefined {

@@ -4,7 +4,7 @@
  */
 import type { Grid } from '../../src/grid/grid.js';
 import type { SegmentCache } from '../../src/immutable/segment-source.js';
-import type { Clock } from '../../src/platform/clock.js';
+import type { SlotContext } from '../../src/mutable/slot-context.js';
 import type { FileStore } from '../../src/platform/file-store.js';
 import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
 import type { VfsSettings } from '../../src/vfs/core.js';
@@ -30,13 +30,15 @@ export interface Seams {
   readonly grid?: (inner: Grid, context: SeamContext) => Grid;
   readonly vfs?: (inner: Vfs, context: SeamContext) => Vfs;
   readonly keys?: (inner: KeySource, context: SeamContext) => KeySource;
-  /** The clock by which slots are read and published. */
-  readonly slotClock?: (inner: Clock, context: SeamContext) => Clock;
+  /** With what slots are read and published. */
+  readonly slots?: (inner: SlotContext, context: SeamContext) => SlotContext;
   readonly journal?: (
     open: (options: LogOptions) => Promise<OpenedLog>,
     context: SeamContext,
   ) => (options: LogOptions) => Promise<OpenedLog>;
   readonly settings?: Partial<VfsSettings>;
+  /** Puts something else in the place of a part that has no edge, for a whole run; the result puts the part back. */
+  readonly parts?: () => () => void;
 }
 
 export const noSeams: Seams = {};

@@ -174,15 +174,16 @@ export class SimNode {
     const clientLeaseSecret = new Uint8Array(32).fill(this.index);
     const isReachable = ({ id }: StorageServer) => network.seemsReachable(this.index, id);
     const reachable = () => servers().filter(isReachable);
-    const slots: SlotContext = {
+    const ownSlots: SlotContext = {
       servers,
       isReachable,
       leaseSecrets: clientLeaseSecrets(clientLeaseSecret),
-      clock: seams.slotClock?.(clock, this.#context) ?? clock,
+      clock,
       entropy,
       log,
       requestTimeoutMs: 5000,
     };
+    const slots = seams.slots?.(ownSlots, this.#context) ?? ownSlots;
     const segmentCache = new LRUCache<string, Uint8Array>({
       maxSize: 1 << 20,
       sizeCalculation: ({ length }) => length || 1,

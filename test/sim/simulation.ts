@@ -31,19 +31,19 @@
  *   and the content on `happy` servers.
  * - whole files only: nobody elsewhere ever reads a content that no close or fsync was asked for.
  * - nothing vanishes: at the end every content whose close was acknowledged, and which nobody replaced or removed who saw
- *   it, is on the grid under some name, or on a node which says that it could not be published. A content that was
- *   never synced may be lost with its node's disk.
+ *   it, is on the grid under some name, or on a node in a directory of which it says that it cannot publish it. A
+ *   content that was never synced may be lost with its node's disk.
  * - servers see nothing: no plaintext and no capability is in any message.
- * - pending work ends: when the faults end, nothing is pending after a while, unless a node says that it has stopped.
+ * - pending work ends: when the faults end, nothing is pending after a while but directories of which a node says so.
  * - views agree: then all nodes see the same tree, the one that a new node sees.
  * - typed errors: what fails says so by an error of the program, in bounded time; no rejection is unhandled.
  *
  * # What may be reported instead
  *
  * A change of the same name by two nodes: one content keeps the name, the other is there under a conflict name, and the
- * error is told once. What a node cannot publish for now, as versions of a directory that two nodes made at once, it keeps
- * in its journal and says `conflict`; a directory on servers that were rolled back: `failed`. fsync may fail whenever the
- * grid is not reached in time; the work goes on.
+ * error is told once. A directory that a node cannot publish, as one on servers that were rolled back, it keeps in its
+ * journal and says `failed`: then that directory may be missing on the grid, and nothing else. fsync may fail whenever
+ * the grid is not reached in time; the work goes on.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { serializeCap } from '../../src/caps/cap.js';
@@ -153,6 +153,7 @@ export class Simulation {
       this.violate('typed errors', `an unhandled rejection: ${errorText(error)}`);
     };
     process.on('unhandledRejection', onRejection);
+    const putBack = this.#around.seams.parts?.();
     try {
       await this.#prepare();
       for (const [index, step] of this.#script.steps.entries()) {
@@ -170,6 +171,7 @@ export class Simulation {
       // nothing of this run may go on in the next
       for (const { node } of this.seats) node.kill('kill');
       process.off('unhandledRejection', onRejection);
+      putBack?.();
     }
     const { violation } = this;
     const traceHash = this.#hash.digest('hex').slice(0, 16);
