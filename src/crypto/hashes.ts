@@ -6,7 +6,7 @@
  */
 import { createHash, type Hash, hash } from 'node:crypto';
 import { blake2b } from '@noble/hashes/blake2.js';
-import { encodeAscii } from '../encoding/bytes.js';
+import { concatBytes, encodeAscii } from '../encoding/bytes.js';
 
 const digestLength = 32;
 const innerDigest = Buffer.alloc(digestLength);
@@ -30,9 +30,7 @@ export function sha256d(data: Uint8Array): Uint8Array {
 
 /** 20 bytes; only for the order of servers (immutable spec 8.2) and certificate ids. */
 export function sha1(data: ByteParts): Uint8Array {
-  const hasher = createHash('sha1');
-  for (const part of partsOf(data)) hasher.update(part);
-  return fromLatin1(hasher.digest('binary'), 20);
+  return fromLatin1(hash('sha1', data instanceof Uint8Array ? data : concatBytes(data), 'binary'), 20);
 }
 
 /** BLAKE2b with a 32-byte digest, no key: how storage containers keep lease secrets (immutable spec 6.2). */

@@ -9,6 +9,7 @@ const SMOOTHING = 0.25;
 export class ServerSpeeds {
   readonly #estimates = new Map<ServerId, number>();
   readonly #recent: number[] = [];
+  #medianMs: number | undefined;
 
   /** A server answered. */
   note(server: ServerId, durationMs: number): void {
@@ -21,6 +22,7 @@ export class ServerSpeeds {
     this.note(server, durationMs);
     this.#recent.push(durationMs);
     if (this.#recent.length > WINDOW) this.#recent.shift();
+    this.#medianMs = undefined;
   }
 
   /** A server has kept us waiting this long and has not answered yet. */
@@ -35,7 +37,7 @@ export class ServerSpeeds {
 
   /** Of recent blocks; undefined before the first. */
   medianBlockMs(): number | undefined {
-    const sorted = [...this.#recent].sort((a, b) => a - b);
-    return sorted[sorted.length >> 1];
+    this.#medianMs ??= [...this.#recent].sort((a, b) => a - b)[this.#recent.length >> 1];
+    return this.#medianMs;
   }
 }

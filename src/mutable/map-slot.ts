@@ -136,6 +136,9 @@ interface PublicKey {
 
 const publicKeys = new LRUCache<string, PublicKey>({ max: 1000 });
 
+/** Signed bytes with a signature and the fingerprint of the key that it is of: each is seen by many maps. */
+const verifiedSeals = new LRUCache<string, true>({ max: 1000 });
+
 /** To import a key costs half a millisecond, and every publish sees the same one twice. */
 function publicKeyOf(der: Uint8Array, fingerprint: Fingerprint): PublicKey {
   const name = toHex(fingerprint);
@@ -153,8 +156,6 @@ class MapInProgress {
   readonly #versions = new Map<string, SeenVersion>();
   /** What was signed of each version. */
   readonly #signed = new Map<string, string>();
-  /** Prefix and signature that have been verified together: one verification a version, not one a share. */
-  readonly #verified = new Set<string>();
   #publicKey: PublicKey | undefined;
   readonly #asked: readonly StorageServer[];
   readonly #takenAtMs: number;
@@ -227,11 +228,12 @@ class MapInProgress {
     try {
       const head = formatOfShare(bytes).parseHead(bytes);
       const { signedBytes, signature, publicKeyDer } = head;
-      const seal = `${toHex(signedBytes)}${toHex(signature)}`;
-      if (!this.#verified.has(seal)) {
-        this.#publicKey ??= publicKeyOf(publicKeyDer.slice(), this.#keys.fingerprint);
+      const { fingerprint } = this.#keys;
+      this.#publicKey ??= publicKeyOf(publicKeyDer.slice(), fingerprint);
+      const seal = `${toHex(fingerprint)}${toHex(signature)}${toHex(signedBytes)}`;
+      if (!verifiedSeals.has(seal)) {
         verifySignedPrefix(signedBytes, signature, this.#publicKey.key);
-        this.#verified.add(seal);
+        verifiedSeals.set(seal, true);
       }
       return head;
     } catch (error) {

@@ -41,11 +41,16 @@ export interface NewSlot {
 export function newSlot(privateKeyDer: Uint8Array, publicKeyDer: Uint8Array, format: MutableFormat = 'sdmf'): NewSlot {
   const writeKey = writeKeyOf(privateKeyDer);
   const cap: MutableWriteCap = { type: `${format}-write`, writeKey, fingerprint: fingerprintOf(publicKeyDer) };
+  let imported: KeyObject | undefined;
   return {
     cap,
     keys: slotKeysOf(cap),
     signing: {
-      privateKey: importPrivateKey(privateKeyDer),
+      // replay of a journal makes many that nobody signs with any more
+      get privateKey() {
+        imported ??= importPrivateKey(privateKeyDer);
+        return imported;
+      },
       publicKeyDer,
       encryptedPrivateKey: encryptPrivateKey(privateKeyDer, writeKey),
     },

@@ -1,4 +1,3 @@
-import { bytesEqual } from '../../src/encoding/bytes.js';
 import { assert, TahoeError } from '../../src/errors/tahoe-error.js';
 import type { FileStat, FileStore, OpenedFile, OpenMode } from '../../src/platform/file-store.js';
 
@@ -186,8 +185,9 @@ class Contents {
   live: Uint8Array;
   size: number;
   #durable: Uint8Array;
-  /** Sectors of which the disk may have something else. */
-  readonly #dirty = new Set<number>();
+  /** Sectors of which the disk may have something else, each with the number of its last write. */
+  readonly #dirty = new Map<number, number>();
+  #writes = 0;
 
   constructor(bytes: Uint8Array = new Uint8Array(0)) {
     this.live = bytes.slice();
@@ -196,35 +196,37 @@ class Contents {
   }
 
   write(position: number, parts: readonly Uint8Array[]): void {
+    this.#writes++;
     let at = position;
     for (const part of parts) {
       this.#grow(at + part.length);
       this.live.set(part, at);
       for (let sector = Math.floor(at / SECTOR_BYTES); sector * SECTOR_BYTES < at + part.length; sector++) {
-        this.#dirty.add(sector);
+        this.#dirty.set(sector, this.#writes);
       }
       at += part.length;
     }
   }
 
   truncate(size: number): void {
+    this.#writes++;
     this.#grow(size);
     this.live.fill(0, size);
     for (let sector = Math.floor(size / SECTOR_BYTES); sector * SECTOR_BYTES < this.size; sector++)
-      this.#dirty.add(sector);
+      this.#dirty.set(sector, this.#writes);
     this.size = size;
   }
 
   /** Takes what is dirty now; the returned function puts that on disk. What is written in between is not covered. */
   beginSync(): () => void {
     const size = this.size;
-    const taken = [...this.#dirty].map((sector) => [sector, this.#sector(sector)] as const);
+    const taken = [...this.#dirty].map(([sector, write]) => ({ sector, write, bytes: this.#sector(sector) }));
     return () => {
       if (this.#durable.length !== size) this.#durable = withSectors(this.#durable, this.#durable, size, []);
-      for (const [sector, bytes] of taken) {
+      for (const { sector, write, bytes } of taken) {
         const start = sector * SECTOR_BYTES;
         if (start < size) this.#durable.set(bytes.subarray(0, size - start), start);
-        if (bytesEqual(bytes, this.#sector(sector))) this.#dirty.delete(sector);
+        if (this.#dirty.get(sector) === write) this.#dirty.delete(sector);
       }
     };
   }
@@ -244,7 +246,7 @@ class Contents {
     const perUnit = fraction() < 0.5 ? 1 : 8;
     const chance = [0, 0.5, 0.9][Math.floor(fraction() * 3)]!;
     const decided = new Map<number, boolean>();
-    const written = [...this.#dirty].filter((sector) => {
+    const written = [...this.#dirty.keys()].filter((sector) => {
       const unit = Math.floor(sector / perUnit);
       if (!decided.has(unit)) decided.set(unit, fraction() < chance);
       return decided.get(unit);
