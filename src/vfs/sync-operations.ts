@@ -122,9 +122,12 @@ export class SyncOperations implements HandleOwner {
     }
     await this.#core.ledger.sync();
     if (this.#core.settings.fsync === 'journal') return;
-    const accepted = new Map([...directory.dirty.values()].map(({ name, change }) => [name, change]));
+    const accepted = [...directory.dirty.values()].map(({ name, change, child }) => ({ name, change, child }));
     const isPublished = () =>
-      directory.isBorn && ![...accepted].some(([name, change]) => isStillDirty(directory, name, change));
+      directory.isBorn &&
+      !accepted.some(
+        ({ name, change, child }) => isStillDirty(directory, name, change) || isElsewhere(directory, name, child),
+      );
     // names wait for their contents and for directories below that were never published
     const below = [...directory.dirty.values()].flatMap(({ child }) =>
       child?.directory === undefined ? [] : [child.directory],
@@ -327,6 +330,13 @@ function isWaiting({ place, content }: Inode): boolean {
 
 function isAt({ place }: Inode, directory: Directory, name: string): boolean {
   return place?.directory === directory && place.name === name;
+}
+
+/** It has another name of the directory since, as that of a conflict copy, and stands under none on the grid. */
+function isElsewhere(directory: Directory, name: string, child: Inode | undefined): boolean {
+  const { place } = child ?? {};
+  if (place === undefined || isAt(child!, directory, name) || place.directory !== directory) return false;
+  return directory.dirty.get(place.name)?.provenChange === 0;
 }
 
 function isStillDirty(directory: Directory, name: string, change: number): boolean {

@@ -1,6 +1,9 @@
 import test, { type ExecutionContext } from 'ava';
 import { isTahoeError, type TahoeError } from '../../src/errors/tahoe-error.js';
+import { sleep } from '../../src/platform/clock.js';
+import type { ReadTestWriteRequest } from '../../src/storage-protocol/storage-server.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
+import { memoryGridClock } from '../support/memory-grid.js';
 import {
   bytes,
   closeHandle,
@@ -134,6 +137,32 @@ test('the same name made by two nodes: theirs keeps it, ours goes beside it, and
   await node.killAndStart('power');
   t.deepEqual(node.vfs.conflicts(), []);
   t.deepEqual(node.vfs.status().problems, []);
+});
+
+test('fsync of a directory waits for what was put beside a name meanwhile, though somebody else has been told', async (t) => {
+  const { grid, node, root, rootCap, other, there } = await twoNodes(t, slowToLook);
+  await put(other.vfs, there, 'same.txt', 'theirs');
+  await drained(other);
+  await put(node.vfs, root, 'same.txt', 'ours');
+  let isHeld = true;
+  node.beforeRequest = async (method, _server, request) => {
+    const isWrite = method === 'readTestWrite' && (request as ReadTestWriteRequest).shares.size > 0;
+    if (isWrite) await eventually(() => !isHeld);
+  };
+  let isSynced = false;
+  const synced = node.vfs.fsyncDirectory(root).finally(() => {
+    isSynced = true;
+  });
+  await eventually(() => node.vfs.conflicts().length > 0);
+  const isTold = (error: unknown) => isTahoeError(error, 'uncoordinated-write');
+  const copy = node.vfs.conflicts()[0]!.conflictPath!.slice(1);
+  t.true(await textAt(node.vfs, root, copy).then(() => false, isTold));
+  // longer than it takes whoever waits to look again
+  await sleep(memoryGridClock, 1200);
+  t.false(isSynced);
+  isHeld = false;
+  await synced;
+  t.is((await seenByAnother(grid, rootCap))[`/${copy}`], 'file ours');
 });
 
 test('the same file changed by two nodes: the next operation of the name is told, and the copy is kept', async (t) => {
