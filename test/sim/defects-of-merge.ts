@@ -58,7 +58,7 @@ export const mergeDefects: readonly Defect[] = [
     name: 'third-side-of-the-base',
     what: 'versions published side by side are merged by what the base was built on, and not by what both were',
     config: '2-of-4',
-    seeds: 159,
+    seeds: { moreThan: 250 },
     seams: withMergedBase(
       (inner) =>
         function (this: DirectoryMerge, directory, map, base) {

@@ -179,7 +179,8 @@ export const slotDefects: readonly Defect[] = [
   {
     name: 'no-time-to-settle',
     what: 'what nobody can read and what two writers made at once is written over without waiting for its writer',
-    seeds: 1,
+    config: '2-of-4',
+    seeds: { moreThan: 100 },
     seams: { slots: (inner) => ({ ...inner, settleMarginMs: -(publishTimeMs(inner) - 100) }) },
   },
   {

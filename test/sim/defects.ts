@@ -19,7 +19,7 @@ export interface Defect {
   /** The grid on which it shows best; all of them by turns if not given. */
   readonly config?: string;
   /** How many seeds of 200 steps, from 1 on, it takes to find it: as measured. */
-  readonly seeds: number;
+  readonly seeds: number | { readonly moreThan: number };
   readonly seams: Seams;
 }
 

@@ -49,8 +49,10 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   if (given.listBugs) {
-    for (const { name, seeds, what } of defects)
-      print(`${name.padEnd(34)} ${String(seeds).padStart(4)} seeds  ${what}`);
+    for (const { name, seeds, what } of defects) {
+      const measured = typeof seeds === 'number' ? `${seeds}` : `>${seeds.moreThan}`;
+      print(`${name.padEnd(34)} ${measured.padStart(4)} seeds  ${what}`);
+    }
     return 0;
   }
   const defect = given.bug === undefined ? undefined : defectNamed(given.bug);
