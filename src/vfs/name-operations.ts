@@ -24,12 +24,19 @@ export class NameOperations {
   /** Called after an inode lost its name. */
   readonly #unlinked: (inode: Inode) => void;
   readonly #changed: () => void;
+  /** Called before an inode gets another name. */
+  readonly #moving: (inode: Inode) => void;
 
-  constructor(core: VfsCore, namespace: Namespace, events: { unlinked(inode: Inode): void; changed(): void }) {
+  constructor(
+    core: VfsCore,
+    namespace: Namespace,
+    events: { unlinked(inode: Inode): void; changed(): void; moving(inode: Inode): void },
+  ) {
     this.#core = core;
     this.#namespace = namespace;
     this.#unlinked = events.unlinked;
     this.#changed = events.changed;
+    this.#moving = events.moving;
   }
 
   /** The directory, loaded and writeable. */
@@ -139,11 +146,13 @@ export class NameOperations {
     this.#checkRename(moved, standing, source, target, mode);
     const fromKey = entryKey(from.name);
     const toKey = entryKey(to.name);
+    this.#moving(moved);
     moved.displayName = toKey === to.name ? undefined : to.name;
     moved.changed = this.#now();
     this.#core.ledger.describe(moved);
     const back = mode === 'exchange' ? standing : undefined;
     if (back !== undefined) {
+      this.#moving(back);
       back.displayName = fromKey === from.name ? undefined : from.name;
       this.#core.ledger.describe(back);
     }

@@ -45,7 +45,7 @@ export class SyncOperations implements HandleOwner {
 
   async flush(inode: Inode): Promise<void> {
     await this.#settleWrites(inode);
-    this.#snapshotIfDirty(inode);
+    this.snapshotIfDirty(inode);
     await this.#core.ledger.sync();
   }
 
@@ -118,7 +118,7 @@ export class SyncOperations implements HandleOwner {
     const opened = [...directory.dirty.values()].flatMap(({ child }) => (child?.content?.writers ? [child] : []));
     for (const inode of opened) {
       await this.#settleWrites(inode);
-      this.#snapshotIfDirty(inode);
+      this.snapshotIfDirty(inode);
     }
     await this.#core.ledger.sync();
     if (this.#core.settings.fsync === 'journal') return;
@@ -154,7 +154,8 @@ export class SyncOperations implements HandleOwner {
     await this.#chains.prove(inode, signal);
   }
 
-  #snapshotIfDirty(inode: Inode): void {
+  /** What has been written so far becomes the content of the name, as by a close, when the journal is durable. */
+  snapshotIfDirty(inode: Inode): void {
     const { content } = inode;
     if (!content?.hasUnsnapshotted || content.overlay === undefined) return;
     // in this order: a crash between the two must not leave a content that no name will be published for
@@ -175,7 +176,7 @@ export class SyncOperations implements HandleOwner {
   }): Promise<void> {
     const { tree } = this.#core;
     const opened = [...tree.dirtyFiles].filter((inode) => inode.place !== undefined && inode.content!.writers > 0);
-    for (const inode of opened) this.#snapshotIfDirty(inode);
+    for (const inode of opened) this.snapshotIfDirty(inode);
     await this.#core.ledger.sync();
     const isDone = () => {
       const files = [...tree.dirtyFiles].filter(isWaiting);

@@ -55,6 +55,9 @@ export class VfsEngine implements NodeVfs {
     this.#namespace.changed = () => this.#writeBack.noteNames();
     this.#names = new NameOperations(core, this.#namespace, {
       unlinked: (inode) => this.#sync.dropIfOrphan(inode),
+      // whoever renames a file that is still open says that what it holds belongs to the name: after a crash there must
+      // not be nothing where the file was that it replaced (and sshfs may close after the rename)
+      moving: (inode) => this.#sync.snapshotIfDirty(inode),
       changed: () => {
         core.activity.note();
         this.#writeBack.noteNames();

@@ -66,7 +66,8 @@ export interface Vfs {
   /**
    * Atomic in this node's view, one publish within one directory. Replaces a file by a file and an empty directory by a
    * directory (`exists` with mode `no-replace`, `not-empty`, `is-a-directory`, `not-a-directory`; `invalid` into its own
-   * subtree). Mode `exchange` swaps two entries of one directory (`invalid` across directories).
+   * subtree). Mode `exchange` swaps two entries of one directory (`invalid` across directories). For what was written to a
+   * file that is open it is a close: after a crash that has the name.
    */
   rename(from: Location, to: Location, mode: RenameMode): Promise<void>;
 

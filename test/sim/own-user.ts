@@ -241,14 +241,31 @@ export class OwnUser extends User {
 
   async #rename({ path, to, mode }: Extract<Operation, { do: 'rename' }>): Promise<void> {
     const [from, target] = [this.#rel(path), this.#rel(to)];
-    const next = renamed(this.model.now, from, target, mode);
+    const flushed = from === target ? [] : this.#flushedByRename(mode === 'exchange' ? [from, target] : [from]);
+    const next = renamed(flushed.at(-1)?.state ?? this.model.now, from, target, mode);
     await this.#attempt(`rename ${path} ${to} ${mode}`, next !== undefined, async () => {
       const source = await this.alive(placeAt(this.vfs, this.root, path));
       const place = await this.alive(placeAt(this.vfs, this.root, to));
       if (mode === 'replace' && from !== target) this.#supersede(this.model.now.get(target));
-      await this.#effect(next === undefined ? [] : [next], this.vfs.rename(source, place, mode));
+      if (next === undefined) return this.alive(this.vfs.rename(source, place, mode));
+      for (const { entry } of flushed) this.world.oracle.noteCloseBegun(entry.live);
+      await this.#effect([...flushed.map(({ state }) => state), next], this.vfs.rename(source, place, mode));
+      for (const { entry } of flushed) this.world.oracle.supersede(entry.closed);
+      return undefined;
     });
     await this.#checkOften();
+  }
+
+  /** A rename is a close for what has been written by then. */
+  #flushedByRename(paths: readonly string[]): { entry: FileEntry; state: TreeState }[] {
+    const flushed: { entry: FileEntry; state: TreeState }[] = [];
+    for (const path of paths) {
+      const entry = this.model.now.get(path);
+      if (entry?.kind !== 'file' || entry.live === (entry.closed ?? '')) continue;
+      const state = withEntry(flushed.at(-1)?.state ?? this.model.now, path, { ...entry, closed: entry.live });
+      flushed.push({ entry, state });
+    }
+    return flushed;
   }
 
   async #chmod(path: string, mode: number): Promise<void> {

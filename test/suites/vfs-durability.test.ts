@@ -147,6 +147,27 @@ test('what was written after the last close comes back beside the file, which is
   await drained(node);
 });
 
+for (const where of ['on the grid', 'in the journal']) {
+  test(`a file that replaced another one while it was open has its name after kill -9, the old one being ${where}`, async (t) => {
+    const { grid, node, root, rootCap } = await oneNode(t);
+    await put(node.vfs, root, 'file', 'old');
+    if (where === 'on the grid') await drained(node);
+    grid.plan(() => 'fail');
+    const { handle } = await node.vfs.create(root, 'file.new', newNode, readWrite);
+    await handle.write(0, bytes('new'));
+    await node.vfs.rename({ parent: root, name: 'file.new' }, { parent: root, name: 'file' }, 'replace');
+    await handle.write(3, bytes(' and more'));
+    await node.killAndStart();
+    grid.plan();
+    await drained(node);
+    const seen = Object.entries(await seenByAnother(grid, rootCap));
+    t.deepEqual(Object.fromEntries(seen.map(([path, what]) => [path.replace(/-\d{8}T\d{6}Z/, ''), what])), {
+      '/file': 'file new',
+      '/file.recovered': 'file new and more',
+    });
+  });
+}
+
 test('what close acknowledged survives the loss of power', async (t) => {
   const { grid, node, root, rootCap } = await oneNode(t);
   grid.plan(() => 'fail');

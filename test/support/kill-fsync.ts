@@ -28,9 +28,12 @@ def say(*words):
 def body(mark, generation):
     copies = 3 + (generation * 37 + len(mark) * 101) % 600
     return ('%s %s %d %d\\n' % (round, mark, generation, copies) * copies).encode()
+def write(fd, data):
+    # the kernel may cut a write at a page, and answers for what was written before the node was killed
+    if os.write(fd, data) != len(data): raise OSError('written in part')
 def put(name, mark, generation, sync=False):
     fd = os.open(name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
-    os.write(fd, body(mark, generation))
+    write(fd, body(mark, generation))
     if sync:
         os.fsync(fd)
         say('synced', name, generation)
@@ -77,7 +80,7 @@ def folders():
 def stream():
     fd = os.open('s', os.O_CREAT | os.O_WRONLY, 0o644)
     for number in range(1, 100000):
-        os.write(fd, b'%08d %s\\n' % (number, b'.' * (number % 90)))
+        write(fd, b'%08d %s\\n' % (number, b'.' * (number % 90)))
         say('wrote', 's', number)
         time.sleep(0.003)
 jobs = [lambda: writer(0), lambda: writer(1), lambda: writer(2), lambda: writer(3), renamer, mover]
