@@ -93,12 +93,13 @@ export async function findBestVersion(
   const all = slotServers(context, keys, Number.POSITIVE_INFINITY);
   const first = all.slice(0, quorums.sharesTotal);
   let map = isPatient ? await mapSlot(context, keys, all) : await mapSlot(context, keys, first, { enough });
-  let best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
+  let best = bestByQuorum(map, keys, quorums, proven);
   if (best === undefined && all.length > map.asked.length) {
-    // shares may have been placed beyond the first servers of the list
+    // shares may have been placed beyond the first servers of the list: what can be read there may be newer
     map = await mapSlot(context, keys, all);
-    best = bestByQuorum(map, keys, quorums, proven) ?? newestReadable(map);
+    best = bestByQuorum(map, keys, quorums, proven);
   }
+  best ??= newestReadable(map);
   if (best !== undefined) return { best, map };
   throw new TahoeError(`no version can be read: ${describeMap(map)}`, {
     kind: map.answered.size === 0 ? 'unreachable' : 'unrecoverable',

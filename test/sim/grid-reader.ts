@@ -80,7 +80,10 @@ export class GridReader {
     if (!isDirectory(cap) || (cap.inner.type !== 'sdmf-write' && cap.inner.type !== 'sdmf-read'))
       throw new Error('not a directory of this grid');
     const keys = slotKeysOf(cap.inner);
-    const { content, version, map } = await readSlot(this.#slots, keys, { quorums: quorumsOf(this.#config) });
+    const quorums = quorumsOf(this.#config);
+    // whoever counts shares wants those too that are beyond the first servers of the list
+    const isPatient = only !== undefined;
+    const { content, version, map } = await readSlot(this.#slots, keys, { quorums, isPatient });
     if (only !== undefined) await this.#checkSlotSpread(keys, { version, map, entry: rawEntry(content, only) }, only);
     const found = new Map<string, Seen>();
     for (const entry of parseDirectory(content, { deepImmutable: false }).values()) {

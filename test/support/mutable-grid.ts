@@ -9,6 +9,7 @@ import type { SlotContext } from '../../src/mutable/slot-context.js';
 import { slotKeysOf } from '../../src/mutable/slot-keys.js';
 import { NodeEntropy } from '../../src/node/node-entropy.js';
 import { silentLogger } from '../../src/platform/logger.js';
+import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
 import { createMemoryGrid, memoryGridClock, usualEncoding } from './memory-grid.js';
 import type { MemoryStorageServer } from './memory-storage-server.js';
 
@@ -18,6 +19,8 @@ const madeKeys: readonly { readonly private: string; readonly public: string }[]
 
 export interface MutableGrid {
   readonly servers: readonly MemoryStorageServer[];
+  /** Servers that did not answer last time, as the clients know. */
+  readonly away: Set<StorageServer>;
   readonly slots: SlotContext;
   client(options?: Pick<GridClientOptions, 'mutableFormat'>): GridClient;
   /** The shares of a file by number, wherever they are: the bytes that the server keeps. */
@@ -33,11 +36,16 @@ export function createMutableGrid(
     readonly sharesNeeded: number;
     readonly sharesHappy: number;
     readonly sharesTotal: number;
+    /** Default: sharesTotal. */
+    readonly serverCount?: number;
   } = usualEncoding,
 ): MutableGrid {
-  const { servers, uploader, downloader } = createMemoryGrid(t, { serverCount: encoding.sharesTotal });
+  const { serverCount = encoding.sharesTotal } = encoding;
+  const { servers, uploader, downloader } = createMemoryGrid(t, { serverCount });
+  const away = new Set<StorageServer>();
   const slots: SlotContext = {
     servers: () => servers,
+    isReachable: (server) => !away.has(server),
     leaseSecrets: clientLeaseSecrets(new Uint8Array(32).fill(7)),
     clock: memoryGridClock,
     entropy: new NodeEntropy(),
@@ -61,6 +69,7 @@ export function createMutableGrid(
   };
   return {
     servers,
+    away,
     slots,
     client: (options) =>
       new GridClient({
