@@ -406,6 +406,8 @@ export class WriteBack {
           this.#retry(directory, round.reason, round.why);
         } else {
           publishing.failures = 0;
+          // what only seemed to be rolled back, say
+          this.#core.tree.notePending(directory);
           this.#wake();
         }
       } catch (error) {
