@@ -69,8 +69,13 @@ class Grids {
 
 const grids = new Grids();
 let current = '';
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void grids.close({ keep: false }).then(() => process.exit(1)));
+let isInterrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    isInterrupted = true;
+    void grids.close({ keep: false }).finally(() => process.exit(1));
+  });
+}
 try {
   while (cells.some(({ name }) => shown(name).length < rounds)) {
     for (const cell of cells) {
@@ -78,6 +83,8 @@ try {
     }
   }
 } catch (error) {
+  // what a signal takes away is missed by whoever uses it
+  if (isInterrupted) await new Promise(() => {});
   say(`FAILED in ${current}: ${error instanceof Error ? error.message : String(error)}`);
   await grids.close({ keep: true });
   process.exit(1);
