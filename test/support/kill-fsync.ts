@@ -10,6 +10,7 @@ import {
   type Claim,
   type ClaimKind,
   endOf,
+  errorsOf,
   isRecovered,
   linesOf,
   until,
@@ -92,13 +93,14 @@ for thread in threads: thread.join()
 
 export async function startFsync({ round, door, target }: WorkPlace): Promise<Work> {
   const child = watched(
-    spawn('python3', ['-c', program, target, door, String(round)], { stdio: ['ignore', 'pipe', 'ignore'] }),
+    spawn('python3', ['-c', program, target, door, String(round)], { stdio: ['ignore', 'pipe', 'pipe'] }),
   );
   const lines = linesOf(child);
   return {
     killWithinMs: 1200,
     begun: () => until(child, () => lines.some((line) => line.startsWith('synced'))),
     note: async () => {},
+    complaints: errorsOf(child),
     ended: () => endOf(child),
     claims: () => claimsOf(lines, round, door),
   };

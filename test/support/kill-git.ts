@@ -4,7 +4,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Folder } from './kill-folder.js';
-import { type Claim, endOf, linesOf, until, type Work, type WorkPlace, watched } from './kill-work.js';
+import { type Claim, endOf, errorsOf, linesOf, until, type Work, type WorkPlace, watched } from './kill-work.js';
 
 const execute = promisify(execFile);
 
@@ -24,7 +24,7 @@ done`;
 
 export async function startGit({ round, target, scratch }: WorkPlace): Promise<Work> {
   const child = watched(
-    spawn('bash', ['-c', script, 'sh', target, String(round)], { stdio: ['ignore', 'pipe', 'ignore'] }),
+    spawn('bash', ['-c', script, 'sh', target, String(round)], { stdio: ['ignore', 'pipe', 'pipe'] }),
   );
   const commits = linesOf(child);
   const check = (folder: Folder) => checkRepository(folder, commits, scratch);
@@ -32,6 +32,7 @@ export async function startGit({ round, target, scratch }: WorkPlace): Promise<W
     killWithinMs: 300,
     begun: () => until(child, () => commits.length > 0),
     note: async () => {},
+    complaints: errorsOf(child),
     ended: () => endOf(child),
     claims: (): Claim[] =>
       commits.length === 0 ? [] : [{ kind: 'commits', count: commits.length, promised: 'computer', check }],

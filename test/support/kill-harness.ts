@@ -148,6 +148,7 @@ export class KillHarness {
     if (random() < AFTER_ACKNOWLEDGEMENT) await work.begun();
     await sleep(random() * work.killWithinMs);
     await work.note();
+    if (work.complaints() !== '') throw new Error(`before the kill: ${work.complaints()}`);
     let isInChange = false;
     if (random() < IN_CHANGE) {
       const dead = this.#client.dieIn(1 + Math.floor(random() * CHANGES_OF_WORK)).then(() => {

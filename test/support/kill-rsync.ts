@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Folder, folderOnDisk } from './kill-folder.js';
-import { type Claim, endOf, isRecovered, type Work, type WorkPlace, watched } from './kill-work.js';
+import { type Claim, endOf, errorsOf, isRecovered, type Work, type WorkPlace, watched } from './kill-work.js';
 
 interface Version {
   readonly content: Buffer;
@@ -30,6 +30,7 @@ export async function startRsync({ round, target, scratch }: WorkPlace): Promise
   const generations: Generation[] = [new Map()];
   let finished = 0;
   let isOver = false;
+  let complaints = () => '';
   let seen: Seen = { during: 0, versions: new Map() };
   const run = async () => {
     while (!isOver) {
@@ -37,14 +38,17 @@ export async function startRsync({ round, target, scratch }: WorkPlace): Promise
       await writeGeneration(source, generations.at(-1)!, next);
       generations.push(next);
       const child = watched(
-        spawn('rsync', ['-a', '--delete', `${source}/`, `${target}/${ROOT}/`], { stdio: 'ignore' }),
+        spawn('rsync', ['-a', '--delete', `${source}/`, `${target}/${ROOT}/`], { stdio: ['ignore', 'ignore', 'pipe'] }),
       );
+      complaints = errorsOf(child);
       await endOf(child);
       if (child.exitCode !== 0) return;
       finished = generations.length - 1;
     }
   };
-  const running = run();
+  const running = run().finally(() => {
+    isOver = true;
+  });
   const begun = async () => {
     while (!isOver && finished === 0 && (await versionsIn(target)).size === 0)
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -56,6 +60,7 @@ export async function startRsync({ round, target, scratch }: WorkPlace): Promise
       const during = finished;
       seen = { during, versions: await versionsIn(target) };
     },
+    complaints: () => complaints(),
     ended: async () => {
       isOver = true;
       await running;

@@ -29,6 +29,8 @@ export interface Work {
   begun(): Promise<void>;
   /** Some time before the kill. */
   note(): Promise<void>;
+  /** What the programs complained of; empty before the kill, or they found something wrong. */
+  complaints(): string;
   /** After the kill: waits until nothing of it runs. */
   ended(): Promise<void>;
   /** After the end: everything that was acknowledged. */
@@ -52,6 +54,15 @@ export function isRecovered(path: string): boolean {
 export async function until(child: ChildProcess, condition: () => boolean): Promise<void> {
   const isRunning = () => child.exitCode === null && child.signalCode === null;
   while (isRunning() && !condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** What the program has printed as errors so far. */
+export function errorsOf(child: ChildProcess): () => string {
+  let text = '';
+  child.stderr?.on('data', (data: Buffer) => {
+    text = (text + data.toString()).slice(-2000);
+  });
+  return () => text;
 }
 
 /** Grows as the program prints. */
