@@ -246,7 +246,8 @@ export class SyncOperations implements HandleOwner {
   status(): VfsStatus {
     const { tree, ledger, platform } = this.#core;
     const nowMs = platform.clock.monotonicMs();
-    const files = new Set<Inode>(tree.dirtyFiles);
+    const named = [...tree.dirtyFiles].filter(({ place }) => place !== undefined);
+    const files = new Set<Inode>(named);
     let bytes = 0;
     let oldestMs = nowMs;
     let oldest: Inode | undefined;
@@ -255,7 +256,7 @@ export class SyncOperations implements HandleOwner {
       oldestMs = sinceMs;
       oldest = inode;
     };
-    for (const inode of tree.dirtyFiles) {
+    for (const inode of named) {
       bytes += inode.content!.sizeBytes;
       waits(inode, inode.content!.dirtySinceMs ?? nowMs);
     }
@@ -267,7 +268,7 @@ export class SyncOperations implements HandleOwner {
       }
       if (directory.problem !== undefined) problems.push({ path: pathOf(directory.inode), state: directory.problem });
     }
-    for (const inode of tree.dirtyFiles) {
+    for (const inode of named) {
       const reason = inode.content!.failure;
       if (reason !== undefined) problems.push({ path: pathOf(inode), state: { state: 'local', reason } });
     }

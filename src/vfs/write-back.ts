@@ -264,7 +264,8 @@ export class WriteBack {
         this.#queuedMs.delete(inode);
         continue;
       }
-      if (!room || content.upload !== undefined) continue;
+      // an unlinked file that is open: it is sent if it gets a name again
+      if (inode.place === undefined || !room || content.upload !== undefined) continue;
       const queued = this.#queuedMs.get(inode)!;
       const isPatient = this.#draining === 0 && !this.#wanted.has(inode);
       const isHeldOpen = isPatient && content.writers > 0;

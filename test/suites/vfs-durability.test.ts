@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { ReadTestWriteRequest } from '../../src/storage-protocol/storage-server.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
@@ -239,6 +240,19 @@ test('an unlinked open file stays readable and nothing of it is sent', async (t)
   await drained(node);
   t.is(grid.countOf('allocateShares'), 0);
   t.is(node.vfs.status().uploads, 0);
+});
+
+test('an unlinked open file is not sent however long it is open, and is nothing that waits', async (t) => {
+  const { grid, node, root } = await oneNode(t, { settings: { openFileMs: 10 } });
+  const { handle } = await node.vfs.create(root, 'file', newNode, readWrite);
+  await node.vfs.unlink(root, 'file');
+  await handle.write(0, bytes('x'.repeat(1000)));
+  await handle.flush();
+  await delay(100);
+  await drained(node);
+  t.is(grid.countOf('allocateShares'), 0);
+  t.like(node.vfs.status(), { filesPending: 0, bytesPending: 0, oldestPendingSeconds: 0 });
+  await closeHandle(handle);
 });
 
 test('an unlinked file that was on the grid stays readable where it is open', async (t) => {
