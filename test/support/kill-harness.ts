@@ -9,6 +9,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { createGrid } from '../../src/node/create-node.js';
 import { GridReader } from './grid-reader.js';
 import { type Door, KillClient, NodeProcess } from './kill-client.js';
@@ -56,6 +57,7 @@ const AGAIN = 0.3;
 const AGAIN_MAX = 3;
 const CHANGES_OF_START = 200;
 const RESUME_MS = 900;
+const BEGUN_LIMIT_MS = 120_000;
 const PRIMES = 'primes';
 const TAHOE = 'dist/src/cli/tahoe.cjs';
 
@@ -128,6 +130,7 @@ export class KillHarness {
     await client.sync();
     time.lap('sync');
     const there = await FolderCopy.of(await this.#reader.folder(names));
+    await verify(there, claims, 'on the grid');
     const differences = here.differences(there);
     if (differences.length > 0) throw new Error(`the grid is not as the mount was: ${differences.join('; ')}`);
     time.lap('grid');
@@ -145,7 +148,10 @@ export class KillHarness {
 
   async #workAndKill(work: Work, random: () => number) {
     const beganMs = performance.now();
-    if (random() < AFTER_ACKNOWLEDGEMENT) await work.begun();
+    if (random() < AFTER_ACKNOWLEDGEMENT) {
+      const isLate = await Promise.race([work.begun(), setTimeout(BEGUN_LIMIT_MS, true, { ref: false })]);
+      if (isLate === true) throw new Error(`nothing was acknowledged in ${BEGUN_LIMIT_MS / 1000} s`);
+    }
     await sleep(random() * work.killWithinMs);
     await work.note();
     if (work.complaints() !== '') throw new Error(`before the kill: ${work.complaints()}`);
@@ -214,7 +220,7 @@ function counted(claims: readonly Claim[]): Record<Claim['kind'], number> {
 }
 
 function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return setTimeout(ms);
 }
 
 class Stopwatch {
