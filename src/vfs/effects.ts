@@ -79,6 +79,7 @@ export class Effects {
   }
 
   snapshot(inode: Inode, generation: number): void {
+    inode.content!.isNew = false;
     const content = inode.content!;
     content.snapshot?.release();
     content.snapshot = content.overlay!.snapshot();

@@ -98,6 +98,8 @@ export class FileContent {
   snapshot: OverlaySnapshot | undefined;
   /** Bytes were written after the newest snapshot. */
   hasUnsnapshotted = false;
+  /** Made here and never closed: whoever made the file has it open still. */
+  isNew = false;
   uploaded: { readonly generation: number; readonly cap: ContentBase } | undefined;
   /** Where the shares of the last upload went; undefined for a content that was not uploaded here. */
   stored: { readonly cap: ChkReadCap | LitCap; readonly content: StoredContent } | undefined;

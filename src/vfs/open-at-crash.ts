@@ -20,10 +20,9 @@ export function setAsideOpenFiles(core: VfsCore, newNumber: () => InodeNumber): 
   for (const inode of [...tree.dirtyFiles]) {
     const { place, content } = inode;
     if (place === undefined || !content!.hasUnsnapshotted) continue;
-    const wasClosedOnce = content!.generation > 0 || content!.base.type !== 'lit' || content!.base.data.length > 0;
     const path = pathOf(inode);
-    if (wasClosedOnce) placeBeside(core, place, splitOff(core, inode, newNumber()));
-    else placeBeside(core, place, close(inode), inode);
+    if (content!.isNew) placeBeside(core, place, close(inode), inode);
+    else placeBeside(core, place, splitOff(core, inode, newNumber()));
     platform.log.warn('a file was open when the node ended: what was written after its last close is beside it', {
       path,
     });

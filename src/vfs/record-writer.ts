@@ -65,6 +65,7 @@ export class RecordWriter {
       i: inode.number,
       ...encodeBase(content.base),
       ...storedField(content, content.base),
+      ...(content.isNew ? { new: true } : {}),
       at: isClean ? { d: place.directory.inode.number, n: place.name } : null,
     } satisfies records.ContentRecord);
   }

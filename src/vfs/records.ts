@@ -74,6 +74,8 @@ export interface ContentRecord {
   readonly at: { readonly d: number; readonly n: string } | null;
   /** Servers that hold its shares, if this node uploaded it for a name that is not proven. */
   readonly s?: StoredContent;
+  /** Present if the file was never closed. */
+  readonly new?: true;
 }
 
 export interface TruncateRecord {

@@ -179,13 +179,14 @@ export class Replay {
   }
 
   #replayContent(record: records.ContentRecord): void {
-    const { i, at, s } = record;
+    const { i, at, s, new: isNew = false } = record;
     const inode = this.#tree.inode(i);
     this.#effects.dropContent(inode);
     const base = decodeBase(record);
     if (inode.content === undefined) this.#tree.addContent(inode, base);
     else inode.content.base = base;
     inode.content!.hasUnsnapshotted = false;
+    inode.content!.isNew = isNew;
     inode.content!.generation = 0;
     if (s !== undefined && base.type !== 'mutable') inode.content!.stored = { cap: base, content: s };
     if (at !== null) this.#tree.placeClean(inode, this.#tree.directory(at.d), at.n);

@@ -55,6 +55,7 @@ export class SyncOperations implements HandleOwner {
 
   async released(inode: Inode, wasWriter: boolean): Promise<void> {
     if (this.dropIfOrphan(inode)) return;
+    if (inode.content?.hasUnsnapshotted === false) inode.content.isNew = false;
     if (!wasWriter) {
       this.#core.tree.closeIfUnused(inode);
       return;
@@ -157,7 +158,9 @@ export class SyncOperations implements HandleOwner {
   /** What has been written so far becomes the content of the name, as by a close, when the journal is durable. */
   snapshotIfDirty(inode: Inode): void {
     const { content } = inode;
-    if (!content?.hasUnsnapshotted || content.overlay === undefined) return;
+    if (content === undefined) return;
+    content.isNew = false;
+    if (!content.hasUnsnapshotted || content.overlay === undefined) return;
     // in this order: a crash between the two must not leave a content that no name will be published for
     this.#names.renewEntry(inode);
     this.#core.ledger.snapshot(inode);

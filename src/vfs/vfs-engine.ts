@@ -151,6 +151,7 @@ export class VfsEngine implements NodeVfs {
     if (standing !== undefined && flags.exclusive)
       throw new TahoeError('the name exists', { kind: 'exists', op: 'vfs.create' });
     const inode = standing ?? this.#names.makeIn(directory, name, 'file', node);
+    if (standing === undefined) inode.content!.isNew = true;
     const handle = await this.#openInode(inode, flags);
     return { attributes: attributesOf(inode), handle };
   }

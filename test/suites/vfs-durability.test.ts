@@ -148,6 +148,32 @@ test('what was written after the last close comes back beside the file, which is
   await drained(node);
 });
 
+for (const [how, where] of [
+  ['touched', 'on the grid'],
+  ['touched', 'in the journal'],
+  ['truncated', 'in the journal'],
+] as const) {
+  test(`an empty file, ${how} and ${where}, keeps its name when it is being written at a kill`, async (t) => {
+    const { grid, node, root, rootCap } = await oneNode(t);
+    if (where === 'in the journal') grid.plan(() => 'fail');
+    const inode = await put(node.vfs, root, 'file', how === 'touched' ? '' : 'x'.repeat(200));
+    if (how === 'truncated') await node.vfs.setAttributes(inode, { sizeBytes: 0 });
+    if (where === 'on the grid') await drained(node);
+    else await delay(50);
+    const handle = await node.vfs.open(inode, readWrite);
+    await handle.write(0, bytes('half'));
+    await node.killAndStart();
+    await node.killAndStart();
+    grid.plan();
+    await drained(node);
+    const seen = Object.entries(await seenByAnother(grid, rootCap)).map(([path, what]) => [
+      path.replace(/recovered-\d{8}T\d{6}Z/, 'recovered'),
+      what,
+    ]);
+    t.deepEqual(Object.fromEntries(seen), { '/file': 'file ', '/file.recovered': 'file half' });
+  });
+}
+
 for (const where of ['on the grid', 'in the journal']) {
   test(`a file that replaced another one while it was open has its name after kill -9, the old one being ${where}`, async (t) => {
     const { grid, node, root, rootCap } = await oneNode(t);
