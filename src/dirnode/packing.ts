@@ -92,6 +92,13 @@ export class PackedEntry {
 /** The text of bytes [start, end) of the table. */
 type NameDecoder = (start: number, end: number) => string;
 
+/** One entry of a mutable directory as it was stored. Kind `corrupt` for anything else. */
+export function parseEntry(raw: Uint8Array): PackedEntry {
+  const [entry] = parseDirectory(raw, { deepImmutable: false }).values();
+  if (entry === undefined) throw badTable('no entry');
+  return entry;
+}
+
 /**
  * The entries by name, in the order of the table; of two entries with one name the later. Kind `corrupt` for anything
  * that is not exactly such a table, and for a write capability in an immutable directory.

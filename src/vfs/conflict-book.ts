@@ -3,10 +3,11 @@
  * is in delta-merge.ts.
  */
 import { isMutableFile } from '../caps/cap.js';
+import { parseEntry } from '../dirnode/packing.js';
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { VfsCore } from './core.js';
 import type { Directory, Inode, OpenConflict } from './inode.js';
-import { keptEntry, LostNames } from './lost-names.js';
+import { LostNames } from './lost-names.js';
 import type { NameOperations } from './name-operations.js';
 import type { Namespace } from './namespace.js';
 import { joinPath, pathOf } from './paths.js';
@@ -149,7 +150,7 @@ function describe(conflict: OpenConflict): Conflict {
   const above = isPlaced ? pathOf(directory.inode) : parentPath(conflict.path);
   const path = joinPath(above, name);
   if (kept === undefined) return { id, kind, path, conflictPath: joinPath(above, copyName), whenMs, ours, theirs };
-  return { id, kind, path, conflictPath: undefined, whenMs, ours, theirs, keptCap: keptEntry(kept).readCap };
+  return { id, kind, path, conflictPath: undefined, whenMs, ours, theirs, keptCap: parseEntry(kept).readCap };
 }
 
 function explain({ name, copyName, kind }: OpenConflict): string {

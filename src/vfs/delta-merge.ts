@@ -2,7 +2,7 @@
  * This node's changes of a directory over what the grid has now: each is judged by the table in merge.ts, and what the
  * table says is done and journaled, so that a repetition finds nothing to do (vfs blueprint 5.8 and 7).
  */
-import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
+import { type PackedEntry, parseEntry } from '../dirnode/packing.js';
 import { bytesEqual, optionalBytesEqual } from '../encoding/bytes.js';
 import type { VersionKey } from '../mutable/lineage.js';
 import { authorOf, conflictName, copyNameOf } from './conflict-name.js';
@@ -76,13 +76,13 @@ export class DeltaMerge {
     const carried = dirty.carried.findLast(({ change }) => change === dirty.change);
     if (carried !== undefined && optionalBytesEqual(carried.entry, stands?.raw))
       return { kind: 'write', dirty, entry: stands };
-    const ours = carried === undefined ? this.#entryOf(directory, dirty) : parseEntry(carried.entry);
+    const ours = carried === undefined ? this.#entryOf(directory, dirty) : optionalEntry(carried.entry);
     if (carried !== undefined && isInHistory(directory, dirty, history)) {
       // a fork that was merged into the base has taken the name from it
       const isDisplaced =
         ours !== undefined && optionalBytesEqual(directory.base?.entries.get(dirty.name)?.raw, ours.raw);
       if (!isDisplaced) return { kind: 'superseded', dirty };
-      return this.#decide('copy', { ...input, dirty, ours, expected: parseEntry(dirty.expected), stands });
+      return this.#decide('copy', { ...input, dirty, ours, expected: optionalEntry(dirty.expected), stands });
     }
     const isOurs = [dirty.expected, ...dirty.carried.map(({ entry }) => entry)].some((each) =>
       optionalBytesEqual(each, stands?.raw),
@@ -188,14 +188,13 @@ export class DeltaMerge {
 
   #copyName({ directory, merged, dirty }: Judged): string {
     const carried = dirty.carried.findLast(({ change, entry }) => change === dirty.change && entry !== undefined);
-    const isTaken = (candidate: string) =>
-      directory.dirty.has(candidate) || directory.base?.entries.has(candidate) === true || merged.has(candidate);
+    const isTaken = (candidate: string) => directory.isTaken(candidate) || merged.has(candidate);
     if (carried === undefined) {
       const mark = { node: this.#core.nodeName, wallMs: this.#core.platform.clock.wallMs() };
       return conflictName(dirty.name, mark, isTaken);
     }
     // somebody who merged an attempt of ours may have made the copy already: then it has this name
-    const entry = parseEntry(carried.entry)!;
+    const entry = optionalEntry(carried.entry)!;
     return copyNameOf(entry, (candidate, copy) => {
       const there = merged.get(candidate);
       return isTaken(candidate) && (there === undefined || !bytesEqual(there.raw, copy.raw));
@@ -277,13 +276,11 @@ function isInHistory({ attempts }: Directory, { name, change }: DirtyName, histo
 
 /** The entry of ours that theirs was made from: an attempt may have shown them a later one than the user began with. */
 function expectedEntry({ expected, carried }: DirtyName, stands: PackedEntry | undefined): PackedEntry | undefined {
-  const shown = carried.flatMap(({ entry }) => (entry === undefined ? [] : [parseEntry(entry)!]));
+  const shown = carried.flatMap(({ entry }) => (entry === undefined ? [] : [parseEntry(entry)]));
   const same = stands === undefined ? undefined : shown.findLast((entry) => entry.refersToSame(stands));
-  return same ?? parseEntry(expected);
+  return same ?? optionalEntry(expected);
 }
 
-function parseEntry(raw: Uint8Array | undefined): PackedEntry | undefined {
-  if (raw === undefined) return undefined;
-  const [entry] = parseDirectory(raw, { deepImmutable: false }).values();
-  return entry;
+function optionalEntry(raw: Uint8Array | undefined): PackedEntry | undefined {
+  return raw === undefined ? undefined : parseEntry(raw);
 }

@@ -86,7 +86,7 @@ export class DirectoryAdoption {
   /** The name is theirs, and not a directory: ours goes beside it. */
   #setAside(parent: Directory, name: string): void {
     const { ledger, tree, platform, counters, nodeName } = this.#core;
-    const isTaken = (candidate: string) => parent.dirty.has(candidate) || parent.base?.entries.has(candidate) === true;
+    const isTaken = (candidate: string) => parent.isTaken(candidate);
     const conflict: OpenConflict = {
       id: tree.nextChange(),
       kind: 'removed-above',

@@ -303,6 +303,11 @@ export class Directory {
     return this.proofsWanted > 0 && !this.isProven;
   }
 
+  /** It has or had the name, here or on the grid as this node last saw it: nothing else may be given it. */
+  isTaken(name: string): boolean {
+    return this.dirty.has(name) || this.base?.entries.has(name) === true;
+  }
+
   get isWriteable(): boolean {
     return this.cap === undefined || this.keys?.writeKey !== undefined;
   }

@@ -3,7 +3,7 @@
  * was overwritten for certain is added again. What may have been removed stays away, is kept in the journal and listed
  * among the conflicts, until it is there again or somebody decides.
  */
-import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
+import { type PackedEntry, parseEntry } from '../dirnode/packing.js';
 import { bytesEqual } from '../encoding/bytes.js';
 import { versionKey } from '../mutable/lineage.js';
 import { conflictName } from './conflict-name.js';
@@ -76,15 +76,15 @@ export class LostNames {
     for (const conflict of [...conflicts]) {
       if (conflict.kept === undefined) continue;
       const stands = base?.entries.get(conflict.name);
-      if (stands?.refersToSame(keptEntry(conflict.kept)) === true) this.#core.ledger.conflictResolved(conflict);
+      if (stands?.refersToSame(parseEntry(conflict.kept)) === true) this.#core.ledger.conflictResolved(conflict);
     }
   }
 
   /** Gives ours a name again, that of its copy: for whoever has decided so. Kind `corrupt`. */
   bringBack(conflict: OpenConflict & { readonly kept: Uint8Array }): void {
     const { directory, copyName: name } = conflict;
-    if (directory.dirty.has(name) || directory.base?.entries.has(name)) return;
-    const child = this.#namespace.inodeFor(directory, keptEntry(conflict.kept));
+    if (directory.isTaken(name)) return;
+    const child = this.#namespace.inodeFor(directory, parseEntry(conflict.kept));
     child.displayName = undefined;
     this.#core.ledger.names([{ directory, name, child, expected: undefined, displaced: undefined }]);
     this.#core.notify({ what: 'entry', parent: directory.inode.number, name });
@@ -109,8 +109,7 @@ export class LostNames {
     const { tree, platform, nodeName } = this.#core;
     const theirs = directory.base?.entries.get(entry.name);
     const whenMs = platform.clock.wallMs();
-    const isTaken = (candidate: string) =>
-      directory.dirty.has(candidate) || directory.base?.entries.has(candidate) === true;
+    const isTaken = (candidate: string) => directory.isTaken(candidate);
     return {
       id: tree.nextChange(),
       kind: 'missing',
@@ -126,11 +125,6 @@ export class LostNames {
       isReported: true,
     };
   }
-}
-
-export function keptEntry(raw: Uint8Array): PackedEntry {
-  const [entry] = parseDirectory(raw, { deepImmutable: false }).values();
-  return entry!;
 }
 
 /** What an entry says, for people. */

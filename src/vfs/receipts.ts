@@ -52,7 +52,7 @@ export class Receipts {
   /** `storageIndex` in hexadecimal. Durable when it resolves; a disk that refuses costs the receipt and nothing else. */
   async proved(storageIndex: string, proof: DirectoryProof): Promise<void> {
     const { version, shares, provenMs, readCaps, stored, movedFrom } = proof;
-    try {
+    await this.#keep(storageIndex, async () => {
       const books = await Promise.all([storageIndex, ...movedFrom].map((index) => this.of(index)));
       const contents = new Map<string, StoredContent>();
       for (const readCap of readCaps) {
@@ -61,19 +61,13 @@ export class Receipts {
         const known = stored.get(id) ?? books.find((book) => book?.contents.has(id))?.contents.get(id);
         if (known !== undefined) contents.set(id, known);
       }
-      await this.#store.put(keyOf(storageIndex), serializeBook({ version, shares, provenMs, contents }));
-    } catch (error) {
-      this.#notKept(error);
-    }
+      return { version, shares, provenMs, contents };
+    });
   }
 
   /** The same for a mutable file. */
   async provedFile(storageIndex: string, proof: ProvenVersion): Promise<void> {
-    try {
-      await this.#store.put(keyOf(storageIndex), serializeBook({ ...proof, contents: new Map() }));
-    } catch (error) {
-      this.#notKept(error);
-    }
+    await this.#keep(storageIndex, async () => ({ ...proof, contents: new Map() }));
   }
 
   /** The last proof of this directory or mutable file by this node; undefined if there was none. */
@@ -82,8 +76,12 @@ export class Receipts {
     return bytes === undefined ? undefined : parseBook(bytes);
   }
 
-  #notKept(error: unknown): void {
-    this.#log.warn('the receipt of a publish could not be kept', { error: describeError(error) });
+  async #keep(storageIndex: string, makeBook: () => Promise<ProvenDirectory>): Promise<void> {
+    try {
+      await this.#store.put(keyOf(storageIndex), serializeBook(await makeBook()));
+    } catch (error) {
+      this.#log.warn('the receipt of a publish could not be kept', { error: describeError(error) });
+    }
   }
 }
 

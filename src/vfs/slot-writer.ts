@@ -86,8 +86,7 @@ function readerOf(source: UploadSource): Pick<NewVersion, 'read'> {
 /** The name stays with the mutable file. Ours goes beside it, and with it the inode and its handles. */
 function leaveSlot(core: VfsCore, inode: Inode, { directory, name }: Inode['place'] & object): void {
   const { ledger, tree, platform, notify, counters } = core;
-  const isTaken = (candidate: string) =>
-    directory.dirty.has(candidate) || directory.base?.entries.has(candidate) === true;
+  const isTaken = (candidate: string) => directory.isTaken(candidate);
   const copyName = conflictName(name, { node: core.nodeName, wallMs: platform.clock.wallMs() }, isTaken);
   const conflict: OpenConflict = {
     id: tree.nextChange(),
