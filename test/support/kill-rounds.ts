@@ -1,13 +1,14 @@
-/** `node kill-rounds.js --rounds N --through fuse|sshfs --work rsync|git|fsync [--seed S] [--log FILE]`: see test/mount/kill-rounds. */
+/** `node kill-rounds.js --help`: see test/mount/kill-rounds. */
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Door } from './kill-client.js';
 import { encodings, KillHarness, type KillReport } from './kill-harness.js';
 import { killTable } from './kill-table.js';
 import type { WorkName } from './kill-work.js';
 import { seededFraction } from './log-owner.js';
+import { naturalNumber } from './natural-number.js';
 
 /** A line of the log. Without a report nothing was pending at the kill. */
 interface Entry {
@@ -22,23 +23,48 @@ interface Entry {
 const IN_A_ROW = 20;
 const ROUNDS_PER_GRID = 40;
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    through: { type: 'string', default: 'fuse,sshfs' },
-    work: { type: 'string', default: 'rsync,git,fsync' },
-    seed: { type: 'string' },
-    log: { type: 'string' },
-    verbose: { type: 'boolean', default: false },
-  },
-});
-const rounds = Number(values.rounds);
-const seed = Number(values.seed ?? Date.now() % 1_000_000);
-const doors = values.through.split(',') as Door[];
-const works = values.work.split(',') as WorkName[];
+interface Options {
+  readonly rounds: number;
+  readonly through: readonly Door[];
+  readonly work: readonly WorkName[];
+  readonly seed: number;
+  readonly log?: string;
+  readonly verbose: boolean;
+}
+
+const allDoors: readonly Door[] = ['fuse', 'sshfs'];
+const allWorks: readonly WorkName[] = ['rsync', 'git', 'fsync'];
+const {
+  rounds,
+  through: doors,
+  work: works,
+  seed,
+  log,
+  verbose,
+} = new Command('test/mount/kill-rounds')
+  .option('--rounds <number>', 'kills of each kind of mount and work', naturalNumber, 3)
+  .addOption(
+    new Option('--through <mounts>', 'fuse, sshfs or both, with a comma between')
+      .argParser(listOf(allDoors))
+      .default(allDoors, 'both'),
+  )
+  .addOption(
+    new Option('--work <kinds>', 'some of rsync, git and fsync, with commas between')
+      .argParser(listOf(allWorks))
+      .default(allWorks, 'all'),
+  )
+  .addOption(
+    new Option('--seed <number>', 'chooses the moments of the kills')
+      .argParser(naturalNumber)
+      .default(Date.now() % 1_000_000, 'another one each time'),
+  )
+  .option('--log <file>', 'each kill is a line of it; with the same seed the next run goes on behind them')
+  .option('--verbose', 'prints these lines too', false)
+  .parse()
+  .opts<Options>();
 const cells = doors.flatMap((door) => works.map((work) => ({ door, work, name: `${work} through ${door}` })));
 const say = (line: string) => process.stdout.write(`${line}\n`);
-const entries: Entry[] = (await readLog(values.log)).filter((entry) => entry.seed === seed);
+const entries: Entry[] = (await readLog(log)).filter((entry) => entry.seed === seed);
 
 class Grids {
   #directory = '';
@@ -103,8 +129,8 @@ async function killOnce({ door, work, name }: (typeof cells)[number]): Promise<v
   const entry: Entry = { seed, cell: name, number, ...(report === undefined ? {} : { report }) };
   entries.push(entry);
   const line = JSON.stringify(entry);
-  if (values.log !== undefined) await appendFile(values.log, `${line}\n`);
-  if (values.verbose) say(line);
+  if (log !== undefined) await appendFile(log, `${line}\n`);
+  if (verbose) say(line);
   const idle = number + 1 - shown(name).length;
   if (idle > rounds / 2 + 3) throw new Error('nothing was pending at most of the kills: this shows nothing');
 }
@@ -125,6 +151,15 @@ async function readLog(path: string | undefined): Promise<Entry[]> {
   });
   const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => JSON.parse(line) as Entry);
+}
+
+function listOf<Name extends string>(names: readonly Name[]): (text: string) => Name[] {
+  return (text) =>
+    text.split(',').map((each) => {
+      const name = names.find((known) => known === each);
+      if (name === undefined) throw new InvalidArgumentError(`${each} is none of ${names.join(', ')}`);
+      return name;
+    });
 }
 
 function hash(text: string): number {

@@ -1,48 +1,52 @@
 /**
- * `npm run races -- [--operations N] [--seed S] [--lanes L]`: two nodes on one directory, over storage servers behind HTTPS.
- * The users of each, L at a time, write, replace, rename and remove files of the same names as the users of the other,
- * sync, and make directories. At the end every content that was closed must be somewhere, or have been replaced or
+ * `npm run races -- --help`: two nodes on one directory, over storage servers behind HTTPS.
+ * The users of each, several at a time, write, replace, rename and remove files of the same names as the users of the
+ * other, sync, and make directories. At the end every content that was closed must be somewhere, or have been replaced or
  * removed by a user who saw it. `--with python` lets a client of the Python implementation (TAHOE_PYTHON) add files to
  * one directory beside ours: see test/interop/support/shared-directory.ts. Fails if anything is lost without a word.
  */
 import { writeFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
 import { raceWithPython } from '../interop/support/python-race.js';
 import { CleanupStack } from './cleanup.js';
+import { positiveNumber } from './natural-number.js';
 import { type Action, Race, type RaceReport } from './race.js';
 import { startHttpsServer } from './storage-servers.js';
 
 const SERVERS = 4;
 const ACTIONS: readonly Action[] = ['write', 'write', 'write', 'save', 'move', 'remove', 'mkdir', 'sync'];
 
-const { values } = parseArgs({
-  options: {
-    operations: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: '1' },
-    lanes: { type: 'string', default: '8' },
-    with: { type: 'string', default: 'ours' },
-    format: { type: 'string', default: 'sdmf' },
-    /** Python: the directory is empty at first, which it takes it for in each of its repetitions. */
-    empty: { type: 'boolean', default: false },
-  },
-});
-const [operations, seed, lanes] = [values.operations, values.seed, values.lanes].map(Number) as [
-  number,
-  number,
-  number,
-];
-if (![operations, seed, lanes].every((number) => Number.isSafeInteger(number) && number > 0)) {
-  console.error(
-    'usage: npm run races -- [--operations N] [--seed S] [--lanes L] [--with python [--format mdmf] [--empty]]',
-  );
-  process.exit(2);
+interface Options {
+  readonly operations: number;
+  readonly seed: number;
+  readonly lanes: number;
+  readonly with: 'ours' | 'python';
+  readonly format: 'sdmf' | 'mdmf';
+  readonly empty: boolean;
 }
+
+const given = new Command('npm run races --')
+  .option('--operations <number>', 'of all users together', positiveNumber, 1000)
+  .option('--seed <number>', 'which names and operations the users choose', positiveNumber, 1)
+  .option('--lanes <number>', 'users of each node at a time', positiveNumber, 8)
+  .addOption(
+    new Option('--with <client>', 'who changes the same directory; python is the program that TAHOE_PYTHON names')
+      .choices(['ours', 'python'])
+      .default('ours'),
+  )
+  .addOption(
+    new Option('--format <name>', 'of the directory; with python only').choices(['sdmf', 'mdmf']).default('sdmf'),
+  )
+  .option('--empty', 'the directory is empty at first; with python only', false)
+  .parse()
+  .opts<Options>();
+const { operations, seed, lanes } = given;
 
 const scope = new CleanupStack();
 let isLost: boolean;
 try {
-  if (values.with === 'python') {
-    const { format, empty: isEmpty } = values;
+  if (given.with === 'python') {
+    const { format, empty: isEmpty } = given;
     isLost = await raceWithPython(scope, { format, isEmpty, additions: Math.ceil(operations / 2) }, console.log);
   } else isLost = await raceOfTwo();
 } finally {
