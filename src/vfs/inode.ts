@@ -209,7 +209,7 @@ export interface AttemptedName {
   readonly isSuperseded: boolean;
 }
 
-/** Where the publishing of one directory is; owned by write-back.ts. */
+/** Where the publishing of one directory is; owned by publish-queue.ts. */
 export interface PublishState {
   running: Promise<void> | undefined;
   notBeforeMs: number;
