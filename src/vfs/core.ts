@@ -6,9 +6,9 @@ import type { Platform } from '../platform/platform.js';
 import type { Activity } from './activity.js';
 import type { ContentReader } from './content-reader.js';
 import type { Counters } from './counters.js';
-import type { SealedStore } from './journal/sealed-store.js';
 import type { Ledger } from './ledger.js';
 import type { Receipts } from './receipts.js';
+import type { RememberedDirectories } from './remembered-directories.js';
 import type { Tree } from './tree.js';
 import type { Change } from './vfs.js';
 
@@ -75,8 +75,7 @@ export interface VfsCore {
   /** What it is called in names of conflict copies. */
   readonly nodeName: string;
   readonly contents: ContentReader;
-  /** Proven contents of directories by storage index: a cache, and the memory of what must not be rolled back. */
-  readonly remembered: SealedStore;
+  readonly remembered: RememberedDirectories;
   readonly receipts: Receipts;
   readonly notify: (change: Change) => void;
   /** Since the start. */

@@ -18,6 +18,7 @@ import { SealedStore } from './journal/sealed-store.js';
 import type { KeySource } from './key-pool.js';
 import { Ledger } from './ledger.js';
 import { Receipts } from './receipts.js';
+import { RememberedDirectories } from './remembered-directories.js';
 import { Replay } from './replay.js';
 import { Tree } from './tree.js';
 import type { Change } from './vfs.js';
@@ -69,7 +70,7 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
   const { tree } = effects;
   const ledger = new Ledger(effects, platform.clock);
   const watchers = new Set<(change: Change) => void>();
-  const remembered = new SealedStore({ ...sealed, directory: `${directory}/remembered` });
+  const proven = new SealedStore({ ...sealed, directory: `${directory}/remembered` });
   const core: VfsCore = {
     platform,
     settings,
@@ -82,8 +83,8 @@ export async function createVfs(options: VfsOptions): Promise<NodeVfs> {
     sharesHappy: encoding.sharesHappy,
     nodeName: nodeNameOf(options.nodeName ?? ''),
     contents: new ContentReader(opened.log, grid, slots, quorumsOf(encoding)),
-    remembered,
-    receipts: new Receipts(remembered, platform.log),
+    remembered: new RememberedDirectories(proven, platform.log),
+    receipts: new Receipts(proven, platform.log),
     notify: (change) => {
       for (const watcher of watchers) watcher(change);
     },

@@ -9,7 +9,7 @@ import { authorOf, conflictName, copyNameOf } from './conflict-name.js';
 import type { VfsCore } from './core.js';
 import type { DirectoryAdoption } from './directory-adoption.js';
 import { contentCap, type EligibleNames } from './eligible-names.js';
-import { applyEntry, type EntryFacts, readEntry, writeEntry } from './entry-codec.js';
+import { applyEntry, type EntryFacts, factsOf, writeEntry } from './entry-codec.js';
 import type { AttemptedName, Directory, DirtyName, Inode, OpenConflict } from './inode.js';
 import { entrySide } from './lost-names.js';
 import { type Decision, type Entries, mergeTable, ourChange, theirChange, withMergedAttributes } from './merge.js';
@@ -111,7 +111,7 @@ export class DeltaMerge {
         return 'again';
       case 'theirs-with-ours':
         if (dirty.child?.directory === undefined) {
-          const { child } = readEntry(stands!, directory.keys!.writeKey, false);
+          const { child } = factsOf(directory, stands!);
           this.#core.tree.takeChild(dirty.child!, child);
           this.#core.notify({ what: 'content', inode: dirty.child!.number });
           this.#takeAttributes(judged, stands!);
@@ -140,7 +140,7 @@ export class DeltaMerge {
   #takeAttributes({ directory, dirty, ours, expected, stands }: Judged, of: PackedEntry): void {
     const merged = withMergedAttributes(of, { ancestor: expected, ours: ours!, theirs: stands! });
     const child = dirty.child!;
-    this.#applyAttributes(child, readEntry(merged, directory.keys!.writeKey, false));
+    this.#applyAttributes(child, factsOf(directory, merged));
     this.#core.ledger.describe(child);
     this.#core.ledger.rebase(directory, dirty.name, stands!.raw);
     this.#core.notify({ what: 'attributes', inode: child.number });
@@ -174,7 +174,7 @@ export class DeltaMerge {
       path: joinPath(pathOf(directory.inode), dirty.name),
       whenMs: platform.clock.wallMs(),
       ours: inodeSide(dirty.child!),
-      theirs: entrySide(this.#namespace, directory, stands!),
+      theirs: entrySide(directory, stands!),
       isReported: false,
     };
     ledger.conflict(conflict);
@@ -215,8 +215,8 @@ export class DeltaMerge {
         copyName,
         path: joinPath(pathOf(directory.inode), name),
         whenMs: platform.clock.wallMs(),
-        ours: entrySide(this.#namespace, directory, entry),
-        theirs: theirs === undefined ? undefined : entrySide(this.#namespace, directory, theirs),
+        ours: entrySide(directory, entry),
+        theirs: theirs === undefined ? undefined : entrySide(directory, theirs),
         // it was nobody's operation here
         isReported: true,
       };

@@ -6,6 +6,7 @@ import { isDirectory, isWriteable } from '../caps/cap.js';
 import type { PackedEntry } from '../dirnode/packing.js';
 import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
+import { factsOf } from './entry-codec.js';
 import type { Directory, Inode, OpenConflict } from './inode.js';
 import { entryKey } from './names.js';
 import type { Namespace } from './namespace.js';
@@ -22,9 +23,9 @@ export class DirectoryAdoption {
 
   /** True if what stands there is a directory that this node can put things into. */
   canAdopt(parent: Directory, entry: PackedEntry): boolean {
-    const { child } = this.#namespace.describeEntry(parent, entry);
+    const { child } = factsOf(parent, entry);
     if (child.type !== 'known' || !isDirectory(child.cap) || !isWriteable(child.cap)) return false;
-    return this.#namespace.inodeFor(parent, entry).directory !== undefined;
+    return this.#namespace.inodes.of(parent, entry).directory !== undefined;
   }
 
   /**
@@ -34,7 +35,7 @@ export class DirectoryAdoption {
    */
   adopt(parent: Directory, name: string, own: Directory, entry: PackedEntry): void {
     const { ledger, notify, platform } = this.#core;
-    const theirs = this.#namespace.inodeFor(parent, entry);
+    const theirs = this.#namespace.inodes.of(parent, entry);
     const target = theirs.directory!;
     for (const [shown, child] of this.#namespace.children(own)) {
       this.#move(own, target, entryKey(shown), child);
@@ -63,7 +64,7 @@ export class DirectoryAdoption {
     own.isStaleOnce = true;
     inode.provenPlace = undefined;
     if (entry !== undefined && this.canAdopt(parent, entry)) {
-      const theirs = this.#namespace.inodeFor(parent, entry);
+      const theirs = this.#namespace.inodes.of(parent, entry);
       for (const [key, { child }] of [...own.dirty])
         if (child !== undefined) this.#move(own, theirs.directory!, key, child);
       theirs.directory!.isStaleOnce = true;
@@ -141,7 +142,7 @@ export class DirectoryAdoption {
       for (const entry of directory.base.entries.values()) {
         if (directory.dirty.has(entry.name) || !entry.readCap.includes('URI:DIR2')) continue;
         if (directory === place?.directory && entry.name === place.name) continue;
-        if (!this.#namespace.leadsTo(directory, entry, own)) continue;
+        if (!this.#namespace.inodes.leadsTo(directory, entry, own)) continue;
         inode.place = undefined;
         inode.provenPlace = undefined;
         this.#namespace.place(directory, entry.name, inode);

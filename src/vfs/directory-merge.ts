@@ -3,7 +3,6 @@
  * blueprint 5.5, 5.6 and 7). Contents come from this node's memory where it has them, else from the servers.
  */
 import { type PackedEntry, packDirectory, parseDirectory } from '../dirnode/packing.js';
-import { toHex } from '../encoding/bytes.js';
 import { isTahoeError } from '../errors/tahoe-error.js';
 import type { Base, Fork } from '../mutable/assess-slot.js';
 import { compareVersions, type VersionKey, versionKey } from '../mutable/lineage.js';
@@ -13,7 +12,7 @@ import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
 import type { Directory } from './inode.js';
 import { type Entries, type ForkCopy, mergeFork } from './merge.js';
-import { type Namespace, parseRemembered, type RememberedDirectory } from './namespace.js';
+import type { Namespace } from './namespace.js';
 
 export interface MergedBase {
   readonly entries: ReadonlyMap<string, PackedEntry>;
@@ -46,7 +45,7 @@ export class DirectoryMerge {
   /** Versions whose contents this node has, besides its attempts. */
   async knownVersions(directory: Directory): Promise<Checkstring[]> {
     const base = directory.base?.version;
-    const remembered = await this.#remembered(directory);
+    const remembered = await this.#core.remembered.get(directory);
     return [base, remembered?.version].filter((version) => version !== undefined);
   }
 
@@ -55,7 +54,7 @@ export class DirectoryMerge {
     const content = await this.#contentOf(directory, map, base.key);
     if (content instanceof UnreadableVersion) return content;
     const before = directory.base;
-    const memory = before === undefined ? await this.#remembered(directory) : undefined;
+    const memory = before === undefined ? await this.#core.remembered.get(directory) : undefined;
     const missing = content === 'base' ? [] : this.#namespace.adopt(directory, base.base, content, memory);
     if (base.proven !== undefined) await this.#noteProven(directory, base, content);
     const merged = await this.#withForks(directory, map, base, before);
@@ -111,7 +110,7 @@ export class DirectoryMerge {
     directory.proven = proven;
     if (versionKey(proven) !== key) return;
     const bytes = content === 'base' ? packDirectory(directory.base!.entries.values()) : content;
-    await this.#namespace.remember(directory, proven, bytes);
+    await this.#core.remembered.put(directory, { version: proven, content: bytes });
   }
 
   /** `base`: what the directory has already. */
@@ -124,7 +123,7 @@ export class DirectoryMerge {
     if (version !== undefined && versionKey(version) === key) return 'base';
     const own = directory.attempts.find(({ attempt }) => attempt.key === key);
     if (own !== undefined) return own.attempt.content;
-    const remembered = await this.#remembered(directory);
+    const remembered = await this.#core.remembered.get(directory);
     if (remembered !== undefined && versionKey(remembered.version) === key) return remembered.content;
     const seen = map.versions.get(key);
     try {
@@ -148,10 +147,6 @@ export class DirectoryMerge {
     const content = await this.#contentOf(directory, map, parent);
     if (content instanceof UnreadableVersion) return undefined;
     return content === 'base' ? directory.base!.entries : parseDirectory(content, { deepImmutable: false });
-  }
-
-  async #remembered(directory: Directory): Promise<RememberedDirectory | undefined> {
-    return parseRemembered(await this.#core.remembered.get(toHex(directory.keys!.storageIndex)));
   }
 }
 

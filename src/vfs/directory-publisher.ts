@@ -197,7 +197,7 @@ export class DirectoryPublisher {
     const lost = await this.#lostFromSight(moved);
     await this.#keepProof(directory, attempt, frozen, { stored, shares: result.shares });
     this.#proven(directory, attempt, frozen, merged);
-    for (const [name, gone] of changed) this.#restore(directory, name, this.#parts.namespace.reopen(gone));
+    for (const [name, gone] of changed) this.#restore(directory, name, this.#parts.namespace.inodes.reopen(gone));
     for (const [name, inode] of lost) this.#restore(directory, name, inode);
     await ledger.sync();
     return { kind: 'proven' };
@@ -286,7 +286,7 @@ export class DirectoryPublisher {
       movedFrom,
     };
     await Promise.all([
-      this.#parts.namespace.remember(directory, attempt.version, attempt.content),
+      this.#core.remembered.put(directory, attempt),
       this.#core.receipts.proved(toHex(directory.keys!.storageIndex), proof),
     ]);
     const kept = new Set(stored.values());

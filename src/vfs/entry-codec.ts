@@ -12,7 +12,7 @@ import { formatJson, type JsonValue, jsonNumber } from '../dirnode/metadata-json
 import { decryptWriteCap, type PackedEntry, packEntry } from '../dirnode/packing.js';
 import type { WriteKey } from '../encoding/brands.js';
 import { encodeUtf8, toHex } from '../encoding/bytes.js';
-import type { Inode } from './inode.js';
+import type { Directory, Inode } from './inode.js';
 import { epoch, timestampFromMs } from './timestamps.js';
 import type { FileKind, Timestamp } from './vfs.js';
 
@@ -49,6 +49,11 @@ export function readEntry(entry: PackedEntry, writeKey: WriteKey | undefined, de
   const name = unix?.get('name');
   const displayName = typeof name === 'string' && name.normalize('NFC') === entry.name ? name : undefined;
   return { kind, child, metadata, inodeNumber, displayName };
+}
+
+/** `readEntry` with the keys of the directory that it stands in. */
+export function factsOf({ keys }: Directory, entry: PackedEntry): EntryFacts {
+  return readEntry(entry, keys?.writeKey, keys === undefined);
 }
 
 /** What kind of object an entry refers to, as far as can be told without keys. */

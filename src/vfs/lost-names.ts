@@ -8,6 +8,7 @@ import { bytesEqual } from '../encoding/bytes.js';
 import { versionKey } from '../mutable/lineage.js';
 import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
+import { factsOf, modifiedTime } from './entry-codec.js';
 import { contentSize, type Directory, type DirectoryBase, type Inode, type OpenConflict } from './inode.js';
 import type { Namespace } from './namespace.js';
 import { type OverwrittenNames, overwrittenNames } from './overwritten.js';
@@ -30,7 +31,7 @@ export class LostNames {
     const { ledger, platform, counters } = this.#core;
     let restored = 0;
     for (const entry of overwritten) {
-      const child = directory.clean.get(entry.name) ?? this.#namespace.inodeFor(directory, entry);
+      const child = directory.clean.get(entry.name) ?? this.#namespace.inodes.of(directory, entry);
       if (!isFreeFor(child, directory, entry.name)) continue;
       child.provenPlace = undefined;
       ledger.names([{ directory, name: entry.name, child, expected: undefined, displaced: undefined }]);
@@ -84,7 +85,7 @@ export class LostNames {
   bringBack(conflict: OpenConflict & { readonly kept: Uint8Array }): void {
     const { directory, copyName: name } = conflict;
     if (directory.isTaken(name)) return;
-    const child = this.#namespace.inodeFor(directory, parseEntry(conflict.kept));
+    const child = this.#namespace.inodes.of(directory, parseEntry(conflict.kept));
     child.displayName = undefined;
     this.#core.ledger.names([{ directory, name, child, expected: undefined, displaced: undefined }]);
     this.#core.notify({ what: 'entry', parent: directory.inode.number, name });
@@ -118,8 +119,8 @@ export class LostNames {
       copyName: conflictName(entry.name, { node: nodeName, wallMs: whenMs }, isTaken),
       path: joinPath(pathOf(directory.inode), entry.name),
       whenMs,
-      ours: entrySide(this.#namespace, directory, entry),
-      theirs: theirs === undefined ? undefined : entrySide(this.#namespace, directory, theirs),
+      ours: entrySide(directory, entry),
+      theirs: theirs === undefined ? undefined : entrySide(directory, theirs),
       kept: entry.raw.slice(),
       // it was nobody's operation here
       isReported: true,
@@ -128,11 +129,12 @@ export class LostNames {
 }
 
 /** What an entry says, for people. */
-export function entrySide(namespace: Namespace, directory: Directory, entry: PackedEntry): ConflictSide {
-  const { kind, child, modified } = namespace.describeEntry(directory, entry);
+export function entrySide(directory: Directory, entry: PackedEntry): ConflictSide {
+  const facts = factsOf(directory, entry);
+  const { kind, child } = facts;
   const { cap } = child.type === 'known' ? child : { cap: undefined };
   const sizeBytes = cap?.type === 'chk' || cap?.type === 'lit' ? contentSize(cap) : 0;
-  return { kind, sizeBytes, modified };
+  return { kind, sizeBytes, modified: modifiedTime(facts) };
 }
 
 /** It is nowhere else. */

@@ -88,7 +88,7 @@ export class NameOperations {
       throw failure('invalid', 'not a possible target of a symbolic link');
     }
     const key = this.#freeName(directory, name);
-    const inode = this.#core.tree.addInode(this.#namespace.newNumber(), kind);
+    const inode = this.#core.tree.addInode(this.#namespace.inodes.newNumber(), kind);
     inode.mode = node.mode & 0o7777;
     inode.uid = node.uid;
     inode.gid = node.gid;
@@ -211,7 +211,7 @@ export class NameOperations {
     const child = childOfCap(cap);
     if (child.type === 'broken') throw failure('bad-cap', `cannot be put into a directory: ${child.problem}`);
     const isDir = child.type === 'known' && isDirectory(child.cap);
-    const inode = tree.addInode(this.#namespace.newNumber(), isDir ? 'directory' : 'file');
+    const inode = tree.addInode(this.#namespace.inodes.newNumber(), isDir ? 'directory' : 'file');
     inode.mode = isDir ? 0o755 : 0o644;
     inode.uid = settings.defaultUid;
     inode.gid = settings.defaultGid;

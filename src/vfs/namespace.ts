@@ -2,32 +2,32 @@
  * Directories as they stand on the grid, brought here and kept fresh, and the inodes of their entries. Answers come from
  * the proven contents with this node's own changes over them.
  */
-import { type DirectoryCap, isDirectory, isReadable, parseKnownCap, serializeCap, verifyCapOf } from '../caps/cap.js';
-import { sha256 } from '../crypto/hashes.js';
+import { type DirectoryCap, isDirectory, isReadable, parseKnownCap, serializeCap } from '../caps/cap.js';
 import { type PackedEntry, parseDirectory } from '../dirnode/packing.js';
-import { bytesEqual, concatBytes, encodeUtf8, readU64, toHex } from '../encoding/bytes.js';
+import { bytesEqual } from '../encoding/bytes.js';
 import { describeError, isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import { standingVersion } from '../mutable/assess-slot.js';
 import { compareVersions, versionKey } from '../mutable/lineage.js';
 import { isCurrent, readSlot, type SlotContents } from '../mutable/read-slot.js';
 import { quorumsSeen, type SlotMap } from '../mutable/slot-map.js';
-import { parseCheckstring, serializeCheckstring } from '../share-layout/checkstring.js';
 import type { Checkstring } from '../share-layout/mutable-share.js';
 import type { VfsCore } from './core.js';
-import { applyEntry, type EntryFacts, modifiedTime, readEntry } from './entry-codec.js';
+import { applyEntry, type EntryFacts, factsOf } from './entry-codec.js';
+import { EntryInodes } from './entry-inodes.js';
 import type { Directory, DirectoryBase, Inode } from './inode.js';
 import { LostNames } from './lost-names.js';
 import { entryKey } from './names.js';
 import { hasForeignEntries } from './overwritten.js';
 import { DEPTH_MAX } from './paths.js';
+import type { RememberedDirectory } from './remembered-directories.js';
 import { isProvenAt } from './tree.js';
-import type { InodeNumber, Timestamp } from './vfs.js';
 
 /** After a check that could not be made the next one is due this soon. */
 const RECHECK_MS = 1000;
 
 export class Namespace {
   readonly #core: VfsCore;
+  readonly inodes: EntryInodes;
   readonly #lost: LostNames;
 
   /** Asked when the link of a directory is gone: true if it is changed again here. See directory-adoption.ts. */
@@ -38,6 +38,7 @@ export class Namespace {
 
   constructor(core: VfsCore) {
     this.#core = core;
+    this.inodes = new EntryInodes(core);
     this.#lost = new LostNames(core, this);
   }
 
@@ -56,7 +57,7 @@ export class Namespace {
       await this.load(known);
       return known;
     }
-    const inode = this.#core.tree.addInode(this.#freeNumber(undefined, rootSeed(cap)), 'directory');
+    const inode = this.#core.tree.addInode(this.inodes.rootNumber(cap), 'directory');
     inode.mode = 0o755;
     inode.uid = this.#core.settings.defaultUid;
     inode.gid = this.#core.settings.defaultGid;
@@ -124,14 +125,6 @@ export class Namespace {
     return this.#readMutable(directory, true);
   }
 
-  /** A number for a new inode. */
-  newNumber(): InodeNumber {
-    for (;;) {
-      const number = toInodeNumber(this.#core.platform.entropy.bytes(8));
-      if (!this.#core.tree.inodes.has(number)) return number;
-    }
-  }
-
   /**
    * Takes over contents read from the grid or just proven. Inodes of entries that somebody else changed follow; names
    * that are dirty here keep this node's view. Returns what was synced here and is gone, for `listMissing`. `remembered`:
@@ -191,45 +184,12 @@ export class Namespace {
     return false;
   }
 
-  /** The inode of an entry that does not stand in the view yet. */
-  inodeFor(directory: Directory, entry: PackedEntry): Inode {
-    const facts = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
-    const existing = this.#existing(facts);
-    if (this.#isAbove(directory, existing)) return this.#newInode(directory, entry.name, { ...facts, kind: 'file' });
-    return existing ?? this.#newInode(directory, entry.name, facts);
-  }
-
-  /** True if an entry links this directory, and not into itself. */
-  leadsTo(directory: Directory, entry: PackedEntry, to: Directory): boolean {
-    const { child } = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
-    if (child.type !== 'known' || !isDirectory(child.cap)) return false;
-    return this.#core.tree.findDirectory(child.cap) === to && !this.#isAbove(directory, to.inode);
-  }
-
-  /** A directory that was given up, as a new object over what the grid has of it. */
-  reopen(gone: Directory): Inode {
-    const { tree, platform } = this.#core;
-    const known = tree.findDirectory(gone.cap!);
-    if (known !== undefined) return known.inode;
-    const inode = tree.addInode(this.newNumber(), 'directory');
-    const { mode, uid, gid, modified, accessed, changed } = gone.inode;
-    Object.assign(inode, { mode, uid, gid, modified, accessed, changed });
-    tree.addDirectory(inode, gone.cap, platform.clock.monotonicMs());
-    return inode;
-  }
-
   /** The view has this inode under a clean name. */
   place(directory: Directory, name: string, inode: Inode): void {
     directory.clean.set(name, inode);
     inode.place ??= { directory, name };
     if (inode.directory !== undefined) inode.directory.isLost = false;
     if (isSamePlace(inode, directory, name)) inode.provenPlace ??= { directory, name };
-  }
-
-  /** What an entry says, for people. */
-  describeEntry(directory: Directory, entry: PackedEntry): EntryFacts & { readonly modified: Timestamp } {
-    const facts = readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
-    return { ...facts, modified: modifiedTime(facts) };
   }
 
   /** Contents that this node has just published: what its clean inodes already say. */
@@ -243,17 +203,6 @@ export class Namespace {
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
     this.#core.tree.fromMemory.delete(directory);
     this.#lost.settle(directory);
-  }
-
-  /** Remembers proven contents for the next start and against rollback; durable when it resolves, if the disk takes it. */
-  async remember(directory: Directory, version: Checkstring, content: Uint8Array): Promise<void> {
-    const { remembered, platform } = this.#core;
-    const key = toHex(directory.keys!.storageIndex);
-    try {
-      await remembered.put(key, concatBytes([serializeCheckstring(version), content]));
-    } catch (error) {
-      platform.log.warn('the proven contents of a directory could not be remembered', { error: describeError(error) });
-    }
   }
 
   async #refresh(directory: Directory): Promise<void> {
@@ -286,7 +235,7 @@ export class Namespace {
   async #readMutable(directory: Directory, isPatient = false): Promise<SlotMap> {
     const keys = directory.keys!;
     const { slots, quorums, remembered, platform } = this.#core;
-    const memory = parseRemembered(await remembered.get(toHex(keys.storageIndex)));
+    const memory = await remembered.get(directory);
     if (directory.proven === undefined && memory !== undefined) directory.proven = memory.version;
     const before = directory.base;
     const read = await readSlot(slots, keys, { quorums, proven: directory.proven, isPatient });
@@ -314,7 +263,7 @@ export class Namespace {
 
   /** False if nothing is remembered. What is changed over it is judged like any change of what others have changed since. */
   async #showRemembered(directory: Directory): Promise<boolean> {
-    const memory = parseRemembered(await this.#core.remembered.get(toHex(directory.keys!.storageIndex)));
+    const memory = await this.#core.remembered.get(directory);
     if (memory === undefined) return false;
     if (directory.base !== undefined) return true;
     this.adopt(directory, memory.version, memory.content);
@@ -342,40 +291,8 @@ export class Namespace {
   }
 
   #inodeOf(directory: Directory, entry: PackedEntry): Inode {
-    const inode = this.inodeFor(directory, entry);
+    const inode = this.inodes.of(directory, entry);
     this.place(directory, entry.name, inode);
-    return inode;
-  }
-
-  /** A directory may be known already, reached from elsewhere. */
-  #existing({ child }: EntryFacts): Inode | undefined {
-    if (child.type !== 'known' || !isDirectory(child.cap)) return undefined;
-    const { tree } = this.#core;
-    const known = tree.findDirectory(child.cap)?.inode;
-    return known !== undefined && tree.revive(known) ? known : undefined;
-  }
-
-  /** Two nodes can move two directories into each other; whoever walks the tree would never come to an end. */
-  #isAbove(directory: Directory, inode: Inode | undefined): boolean {
-    let above: Inode | undefined = directory.inode;
-    for (let depth = 0; above !== undefined && depth < DEPTH_MAX; depth++) {
-      if (above === inode) return true;
-      above = above.place?.directory.inode;
-    }
-    return false;
-  }
-
-  #newInode(directory: Directory, name: string, facts: EntryFacts): Inode {
-    const { tree, settings } = this.#core;
-    const number = this.#freeNumber(facts.inodeNumber, `${directory.inode.number}/${name}`);
-    const inode = tree.addInode(number, facts.kind);
-    applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
-    const { child } = facts;
-    if (child.type === 'known' && isDirectory(child.cap) && facts.kind === 'directory')
-      tree.addDirectory(inode, child.cap, this.#core.platform.clock.monotonicMs());
-    else if (child.type === 'known' && (child.cap.type === 'chk' || child.cap.type === 'lit')) {
-      if (facts.kind === 'file') tree.addContent(inode, child.cap);
-    } else inode.other = child;
     return inode;
   }
 
@@ -402,8 +319,7 @@ export class Namespace {
       this.changed();
       return;
     }
-    const facts =
-      entry === undefined ? undefined : readEntry(entry, directory.keys?.writeKey, directory.keys === undefined);
+    const facts = entry === undefined ? undefined : factsOf(directory, entry);
     const isSame = facts !== undefined && facts.kind === inode.kind && isSameObject(inode, facts);
     if (isSame) {
       applyEntry(inode, facts, { uid: settings.defaultUid, gid: settings.defaultGid });
@@ -431,16 +347,6 @@ export class Namespace {
     tree.dropIfUnused(inode);
     notify({ what: 'entry', parent: directory.inode.number, name });
   }
-
-  #freeNumber(wanted: number | undefined, seed: string): InodeNumber {
-    const { inodes } = this.#core.tree;
-    const isUsable = wanted !== undefined && Number.isSafeInteger(wanted) && wanted > 1 && !inodes.has(wanted);
-    if (isUsable) return wanted as InodeNumber;
-    for (let salt = 0; ; salt++) {
-      const number = toInodeNumber(sha256(encodeUtf8(`tahoe-ts inode ${salt} ${seed}`)));
-      if (!inodes.has(number)) return number;
-    }
-  }
 }
 
 /** The publisher looks at it then, and knows more than a reader. */
@@ -462,32 +368,6 @@ function isSameObject(inode: Inode, facts: EntryFacts): boolean {
     );
   }
   return facts.inodeNumber === inode.number;
-}
-
-function toInodeNumber(bytes: Uint8Array): InodeNumber {
-  // 53 bits, so that it fits into a JavaScript number
-  const masked = bytes.slice(0, 8);
-  masked[0] = 0;
-  masked[1]! &= 0x1f;
-  // 0 and 1 have meanings of their own in the kernel
-  return Math.max(2, readU64(masked, 0)) as InodeNumber;
-}
-
-/** The same for the write and the read capability of a directory. */
-function rootSeed(cap: DirectoryCap): string {
-  const verifyCap = verifyCapOf(cap);
-  return serializeCap(verifyCap ?? cap);
-}
-
-export interface RememberedDirectory {
-  readonly version: Checkstring;
-  readonly content: Uint8Array;
-}
-
-export function parseRemembered(bytes: Uint8Array | undefined): RememberedDirectory | undefined {
-  if (bytes === undefined) return undefined;
-  const version = parseCheckstring(bytes);
-  return { version, content: bytes.subarray(serializeCheckstring(version).length) };
 }
 
 function baseOf(remembered: RememberedDirectory | undefined): DirectoryBase | undefined {

@@ -17,7 +17,7 @@ import { parseCheckstring } from '../share-layout/checkstring.js';
 import type { VfsCore } from './core.js';
 import { readEntry } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
-import { type Namespace, parseRemembered } from './namespace.js';
+import type { Namespace } from './namespace.js';
 import { pathOf } from './paths.js';
 import { contentId, type ProvenDirectory } from './receipts.js';
 import type { DirectoryReceipt, NoReceipt, Receipt, SharePlacement, SyncState } from './vfs.js';
@@ -137,9 +137,9 @@ export class ReceiptReader {
 
   /** The entries of exactly the version that was proven, if they are still known. */
   async #entriesOf(directory: Directory, book: ProvenDirectory): Promise<ReadonlyMap<string, PackedEntry> | undefined> {
-    const { base, keys } = directory;
+    const { base } = directory;
     if (base?.version !== undefined && versionKey(base.version) === book.version) return base.entries;
-    const remembered = parseRemembered(await this.#core.remembered.get(toHex(keys!.storageIndex)));
+    const remembered = await this.#core.remembered.get(directory);
     if (remembered === undefined || versionKey(remembered.version) !== book.version) return undefined;
     return parseDirectory(remembered.content, { deepImmutable: false });
   }

@@ -203,7 +203,7 @@ export class SyncOperations implements HandleOwner {
 
   async createUnlinkedDirectory(): Promise<string> {
     const { tree, platform, settings } = this.#core;
-    const inode = tree.addInode(this.#namespace.newNumber(), 'directory');
+    const inode = tree.addInode(this.#namespace.inodes.newNumber(), 'directory');
     inode.mode = 0o755;
     inode.uid = settings.defaultUid;
     inode.gid = settings.defaultGid;
@@ -219,7 +219,7 @@ export class SyncOperations implements HandleOwner {
   /** After replay: uploads and publishes go on; what no name leads to is dropped. */
   async resume(): Promise<void> {
     const { tree, platform } = this.#core;
-    setAsideOpenFiles(this.#core, () => this.#namespace.newNumber());
+    setAsideOpenFiles(this.#core, () => this.#namespace.inodes.newNumber());
     const files = tree.dirtyFiles.size;
     if (files + tree.pending.size > 0)
       platform.log.info('resuming what was pending', { files, directories: tree.pending.size });
