@@ -19,6 +19,7 @@ import { RegisterHistory } from '../mutable/register-history.js';
 import { retrieveSigningKeys } from '../mutable/retrieve.js';
 import type { SlotKeys } from '../mutable/slot-keys.js';
 import { describeMap, type Quorums, quorumsSeen, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
+import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
 import type { DeltaMerge, FrozenNames } from './delta-merge.js';
 import { type DirectoryMerge, type MergedBase, UnreadableVersion } from './directory-merge.js';
@@ -196,9 +197,10 @@ export class DirectoryPublisher {
     const changed = await this.#changedSince(removed);
     const lost = await this.#lostFromSight(moved);
     await this.#keepProof(directory, attempt, frozen, { stored, shares: result.shares });
-    this.#proven(directory, attempt, frozen, merged);
+    // still before the attempt is closed: after a crash between the two it is all looked at again
     for (const [name, gone] of changed) this.#restore(directory, name, this.#parts.namespace.inodes.reopen(gone));
     for (const [name, inode] of lost) this.#restore(directory, name, inode);
+    this.#proven(directory, attempt, frozen, merged);
     await ledger.sync();
     return { kind: 'proven' };
   }
@@ -231,12 +233,9 @@ export class DirectoryPublisher {
   async #changedSince(removed: ReadonlyMap<string, Directory>): Promise<[string, Directory][]> {
     const changed: [string, Directory][] = [];
     for (const [name, gone] of removed) {
-      if (gone.base?.version === undefined || gone.keys === undefined) continue;
-      const attempts = gone.attempts.map(({ attempt }) => attempt.key);
+      if (gone.removedVersions.length === 0 || gone.keys === undefined) continue;
       const version = await readSlotVersion(this.#core.slots, gone.keys, this.#core.quorums);
-      // what this node published before a crash may stand there without its knowing
-      const own = [...attempts, versionKey(gone.base.version)];
-      if (version !== undefined && !own.includes(versionKey(version))) changed.push([name, gone]);
+      if (version !== undefined && !gone.removedVersions.includes(versionKey(version))) changed.push([name, gone]);
     }
     return changed;
   }
@@ -258,12 +257,19 @@ export class DirectoryPublisher {
     return lost;
   }
 
-  /** Its removal would lose from sight what another node has done in the same moment. */
+  /**
+   * Its removal would lose from sight what another node has done in the same moment. Under its name, or beside what this
+   * node has put there instead.
+   */
   #restore(directory: Directory, name: string, child: Inode): void {
-    const { ledger, platform, notify } = this.#core;
-    if (directory.dirty.has(name) || directory.base?.entries.has(name)) return;
-    ledger.names([{ directory, name, child, expected: undefined, displaced: undefined }]);
-    notify({ what: 'entry', parent: directory.inode.number, name });
+    const { ledger, platform, notify, nodeName } = this.#core;
+    const dirty = directory.dirty.get(name);
+    const isFree = dirty !== undefined && dirty.child === undefined;
+    const mark = { node: nodeName, wallMs: platform.clock.wallMs() };
+    const shown = isFree ? name : conflictName(name, mark, (candidate) => directory.isTaken(candidate));
+    const { expected, displaced } = isFree ? dirty : { expected: undefined, displaced: undefined };
+    ledger.names([{ directory, name: shown, child, expected, displaced }]);
+    notify({ what: 'entry', parent: directory.inode.number, name: shown });
     platform.log.warn('what was removed or moved away is linked again: another node has changed the same directories', {
       inode: child.number,
     });

@@ -269,6 +269,8 @@ export class Directory {
   journaled = false;
   /** Removed from the tree: nothing of it is published any more. */
   isDiscarded = false;
+  /** Its versions that whoever removed it here knew of, or has published; none if it was never looked at. */
+  removedVersions: readonly VersionKey[] = [];
   /** When it became something to publish, for one that has no dirty names yet. */
   readonly createdMs: number;
   readonly publishing: PublishState = {
@@ -296,6 +298,15 @@ export class Directory {
     if (version === undefined) return false;
     const key = versionKey(version);
     return this.standing?.key === key || (this.proven !== undefined && versionKey(this.proven) === key);
+  }
+
+  /** The versions whose contents its view shows, or that this node may have published from it. */
+  get ownVersions(): VersionKey[] {
+    const version = this.base?.version;
+    return [
+      ...(version === undefined ? [] : [versionKey(version)]),
+      ...this.attempts.map(({ attempt }) => attempt.key),
+    ];
   }
 
   /** It is to be published as it is if it turns out not to be proven. */

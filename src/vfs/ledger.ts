@@ -151,7 +151,8 @@ export class Ledger {
 
   // names
 
-  names(changes: readonly NameChange[]): void {
+  /** One operation. `removed`: a directory that is gone from the tree with it, and all that is in it. */
+  names(changes: readonly NameChange[], removed?: Directory): void {
     for (const { directory, child } of changes) {
       if (!directory.journaled) this.describeDirectory(directory);
       if (child !== undefined && !child.journaled) this.describe(child);
@@ -164,8 +165,12 @@ export class Ledger {
       e: expected === undefined ? null : records.toBase64(expected),
       w: displaced?.number ?? null,
     }));
-    this.#writer.append(kinds.names, { t: change, c: encoded } satisfies records.NamesRecord);
+    const versions = removed?.ownVersions ?? [];
+    const record: records.NamesRecord = { t: change, c: encoded };
+    const isKnown = removed?.journaled === true;
+    this.#writer.append(kinds.names, isKnown ? { ...record, x: [removed.inode.number, versions] } : record);
     this.#tree.applyNames(changes, change, this.#clock.monotonicMs());
+    if (removed !== undefined) this.#tree.discardDirectory(removed, versions);
   }
 
   /** A removal of ours gives way: the name is what the grid has. */
@@ -215,11 +220,11 @@ export class Ledger {
 
   // directories
 
-  /** It has lost its name: nothing of it will be published any more. */
+  /** It gives way to another one: nothing of it will be published any more. */
   discardDirectory(directory: Directory): void {
     if (directory.journaled)
       this.#writer.append(kinds.discard, { i: directory.inode.number } satisfies records.DiscardRecord);
-    this.#tree.discardDirectory(directory);
+    this.#tree.discardDirectory(directory, []);
   }
 
   /** The key pair is spoken for: it is never used for anything else. Durable before a share is sent: the caller syncs. */

@@ -117,8 +117,7 @@ export class NameOperations {
     await this.#loadFresh(inode.directory);
     if (this.#present(directory, name) !== inode) throw failure('not-found', 'it was replaced meanwhile');
     if (!this.#namespace.isEmpty(inode.directory)) throw failure('not-empty', 'the directory is not empty');
-    this.#commit([this.#change(directory, entryKey(name), undefined)]);
-    this.#core.ledger.discardDirectory(inode.directory);
+    this.#commit([this.#change(directory, entryKey(name), undefined)], inode.directory);
     this.#unlinked(inode);
   }
 
@@ -126,9 +125,8 @@ export class NameOperations {
   async detach(parent: number, name: string): Promise<Inode> {
     const directory = await this.writeable(parent);
     const inode = this.#present(directory, name);
-    this.#commit([this.#change(directory, entryKey(name), undefined)]);
-    this.#discard(inode.directory);
-    this.#unlinked(inode);
+    this.#commit([this.#change(directory, entryKey(name), undefined)], inode.directory);
+    this.#unlinkedBelow(inode);
     return inode;
   }
 
@@ -156,10 +154,9 @@ export class NameOperations {
       back.displayName = fromKey === from.name ? undefined : from.name;
       this.#core.ledger.describe(back);
     }
-    this.#commit([this.#change(source, fromKey, back), this.#change(target, toKey, moved)]);
-    if (standing === undefined || mode === 'exchange') return;
-    if (standing.directory !== undefined) this.#core.ledger.discardDirectory(standing.directory);
-    this.#unlinked(standing);
+    const gone = mode === 'exchange' ? undefined : standing;
+    this.#commit([this.#change(source, fromKey, back), this.#change(target, toKey, moved)], gone?.directory);
+    if (gone !== undefined) this.#unlinked(gone);
   }
 
   /** Links an existing capability; see Vfs.linkCap. */
@@ -175,20 +172,18 @@ export class NameOperations {
     }
     const inode = this.#inodeForCap(cap);
     this.#checkNoLoop(inode.directory, directory);
-    this.#commit([this.#change(directory, entryKey(name), inode)]);
-    if (standing !== undefined && standing !== inode) {
-      this.#discard(standing.directory);
-      this.#unlinked(standing);
-    }
+    const gone = standing === inode ? undefined : standing;
+    this.#commit([this.#change(directory, entryKey(name), inode)], gone?.directory);
+    if (gone !== undefined) this.#unlinkedBelow(gone);
     return inode;
   }
 
-  /** A directory lost its name with everything that is in it. */
-  #discard(directory: Directory | undefined): void {
-    if (directory === undefined) return;
-    const { ledger, tree } = this.#core;
-    ledger.discardDirectory(directory);
-    for (const inode of [...tree.dirtyFiles]) if (inode.place === undefined) this.#unlinked(inode);
+  /** It lost its name, with everything that is in it. */
+  #unlinkedBelow(gone: Inode): void {
+    if (gone.directory !== undefined) {
+      for (const inode of [...this.#core.tree.dirtyFiles]) if (inode.place === undefined) this.#unlinked(inode);
+    }
+    this.#unlinked(gone);
   }
 
   /** The attributes of an inode were changed: its name has to be published again. */
@@ -281,8 +276,8 @@ export class NameOperations {
   }
 
   /** Names came or went: journals and applies that, and moves the times of the directories. */
-  #commit(changes: readonly NameChange[]): void {
-    this.#journal(changes);
+  #commit(changes: readonly NameChange[], removed?: Directory): void {
+    this.#journal(changes, removed);
     for (const { directory, name } of changes) {
       // removed or renamed by the user: that is a decision
       for (const conflict of [...directory.conflicts])
@@ -295,12 +290,12 @@ export class NameOperations {
     }
   }
 
-  #journal(changes: readonly NameChange[]): void {
+  #journal(changes: readonly NameChange[], removed?: Directory): void {
     // what a name displaces must be known to the journal while it lives on under another name
     for (const { displaced } of changes) {
       if (displaced?.place !== undefined && !displaced.journaled) this.#core.ledger.describe(displaced);
     }
-    this.#core.ledger.names(changes);
+    this.#core.ledger.names(changes, removed);
     this.#changed();
   }
 

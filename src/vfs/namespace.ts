@@ -335,7 +335,9 @@ export class Namespace {
     }
     const isPlaced = isSamePlace(inode, directory, name);
     directory.clean.delete(name);
-    if (isPlaced && inode.directory !== undefined && this.linkGone(directory, name, inode, entry)) {
+    const elsewhere = isPlaced ? this.#cleanPlaceOf(inode) : undefined;
+    if (elsewhere !== undefined) inode.place = elsewhere;
+    else if (isPlaced && inode.directory !== undefined && this.linkGone(directory, name, inode, entry)) {
       this.changed();
       return;
     }
@@ -343,9 +345,19 @@ export class Namespace {
       inode.place = undefined;
       if (inode.directory !== undefined) inode.directory.isLost = true;
     }
-    if (isProvenAt(inode, directory, name)) inode.provenPlace = undefined;
+    if (isProvenAt(inode, directory, name)) inode.provenPlace = elsewhere;
     tree.dropIfUnused(inode);
     notify({ what: 'entry', parent: directory.inode.number, name });
+  }
+
+  /** Where a directory was seen too: another writer has moved it, or linked it twice. */
+  #cleanPlaceOf(inode: Inode): Inode['place'] {
+    if (inode.directory === undefined) return undefined;
+    for (const { directory } of this.#core.tree.inodes.values()) {
+      if (directory === undefined || directory.isDiscarded) continue;
+      for (const [name, child] of directory.clean) if (child === inode) return { directory, name };
+    }
+    return undefined;
   }
 }
 

@@ -45,6 +45,7 @@ export function directoryRecord(directory: Directory): records.DirectoryRecord {
         : null,
     root: isRoot,
     made: directory.isMadeHere,
+    ...(directory.isDiscarded ? { removed: directory.removedVersions } : {}),
   };
 }
 

@@ -102,6 +102,8 @@ export interface NamesRecord {
     /** In checkpoints: entries carried by attempts, each with the number of the change. */
     readonly a?: readonly (readonly [number, string | null])[];
   }[];
+  /** The directory that is removed by it, and its versions: see Directory.removedVersions. */
+  readonly x?: readonly [number, readonly string[]];
 }
 
 export interface DirectoryRecord {
@@ -114,9 +116,11 @@ export interface DirectoryRecord {
   readonly root: boolean;
   /** See Directory.isMadeHere. Not in records of earlier versions. */
   readonly made?: boolean;
+  /** Present if it was removed: see Directory.removedVersions. */
+  readonly removed?: readonly string[];
 }
 
-/** A directory was removed from the tree. */
+/** A directory gave way to another one. */
 export interface DiscardRecord {
   readonly i: number;
 }

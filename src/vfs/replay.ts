@@ -89,7 +89,7 @@ export class Replay {
         this.#replayDirectory(records.decodeJson(payload));
         break;
       case kinds.discard:
-        this.#tree.discardDirectory(this.#tree.directory(records.decodeJson<records.DiscardRecord>(payload).i));
+        this.#tree.discardDirectory(this.#tree.directory(records.decodeJson<records.DiscardRecord>(payload).i), []);
         break;
       case kinds.nameDropped: {
         const { i, n } = records.decodeJson<records.NameDroppedRecord>(payload);
@@ -192,7 +192,7 @@ export class Replay {
     if (at !== null) this.#tree.placeClean(inode, this.#tree.directory(at.d), at.n);
   }
 
-  #replayNames({ t, c }: records.NamesRecord): void {
+  #replayNames({ t, c, x: removed }: records.NamesRecord): void {
     const changes = c.map(({ d, n, i, e, w }): NameChange => {
       const directory = this.#tree.directory(d);
       const displaced = w === null ? undefined : this.#tree.inodes.get(w);
@@ -210,6 +210,7 @@ export class Replay {
       assert(directory.dirty.has(name), 'a restored name');
     }
     this.#tree.applyNames(changes, t, this.#effects.nowMs());
+    if (removed !== undefined) this.#tree.discardDirectory(this.#tree.directory(removed[0]), removed[1]);
   }
 
   #replayDirectory(record: records.DirectoryRecord): void {
@@ -226,6 +227,7 @@ export class Replay {
     if (parent !== undefined && inode.place === undefined) {
       this.#tree.placeClean(inode, parent, record.parent!.n);
     }
+    if (record.removed !== undefined) this.#tree.discardDirectory(directory, record.removed);
     this.#tree.notePending(directory);
   }
 

@@ -7,6 +7,7 @@
 import { type ChkReadCap, type DirectoryCap, isMutableFile, type LitCap, serializeCap } from '../caps/cap.js';
 import type { ChildCap } from '../caps/child-caps.js';
 import { assert, TahoeError } from '../errors/tahoe-error.js';
+import type { VersionKey } from '../mutable/lineage.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
 import {
   type AttemptedName,
@@ -301,9 +302,10 @@ export class Tree {
     else this.pending.delete(directory);
   }
 
-  /** Removed from the tree: nothing of it will be published any more. */
-  discardDirectory(directory: Directory): void {
+  /** Removed from the tree, as it was in one of these versions: nothing of it will be published any more. */
+  discardDirectory(directory: Directory, versions: readonly VersionKey[]): void {
     directory.isDiscarded = true;
+    directory.removedVersions = versions;
     this.fromMemory.delete(directory);
     // whoever finds it linked again gets it as it is on the grid
     if (directory.cap !== undefined && this.#directories.get(serializeCap(directory.cap)) === directory)
@@ -313,7 +315,7 @@ export class Tree {
       // moved elsewhere meanwhile
       if (child?.place?.directory !== directory) continue;
       child.place = undefined;
-      if (child.directory !== undefined) this.discardDirectory(child.directory);
+      if (child.directory !== undefined) this.discardDirectory(child.directory, child.directory.ownVersions);
     }
     directory.dirty.clear();
     directory.attempts.length = 0;

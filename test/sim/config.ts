@@ -10,6 +10,8 @@ export interface SimConfig {
   readonly rollbacks: number;
   /** Probability that something happens to a message, besides what the steps order. */
   readonly noise: number;
+  /** Nodes also make, remove and move directories in the one that they share. */
+  readonly sharesTrees?: boolean;
 }
 
 const usual = { nodes: 3, rollbacks: 0, noise: 0.01 };
@@ -21,6 +23,7 @@ export const configs: readonly SimConfig[] = [
   { ...usual, name: '2-of-4-solo', servers: 4, sharesNeeded: 2, sharesHappy: 3, sharesTotal: 4, nodes: 1 },
   { ...usual, name: '2-of-4-calm', servers: 4, sharesNeeded: 2, sharesHappy: 3, sharesTotal: 4, noise: 0 },
   { ...usual, name: '2-of-4-wide', servers: 7, sharesNeeded: 2, sharesHappy: 3, sharesTotal: 4, nodes: 2 },
+  { ...usual, name: '2-of-4-trees', servers: 4, sharesNeeded: 2, sharesHappy: 3, sharesTotal: 4, sharesTrees: true },
 ];
 
 export function configNamed(name: string): SimConfig | undefined {

@@ -114,7 +114,8 @@ class Generator {
 
   #sharedOperation(): Operation {
     const { random } = this;
-    const path = `/shared${random.chance(0.3) ? '/p' : ''}/${random.pick(fileNames)}`;
+    if (this.#config.sharesTrees === true && random.chance(0.25)) return this.#sharedTreeOperation();
+    const path = this.#sharedPath();
     const kind = random.weighted({
       write: 40,
       partial: 8,
@@ -137,7 +138,7 @@ class Generator {
         return {
           do: 'rename',
           path,
-          to: `/shared${random.chance(0.3) ? '/p' : ''}/${random.pick(fileNames)}`,
+          to: this.#sharedPath(),
           mode: 'replace',
         };
       case 'list':
@@ -146,6 +147,22 @@ class Generator {
       default:
         return { do: kind, path };
     }
+  }
+
+  #sharedTreeOperation(): Operation {
+    const { random } = this;
+    const path = this.#directory('/shared');
+    const kind = random.weighted({ mkdir: 10, rmdir: 4, rename: 6 });
+    if (kind === 'rename') return { do: kind, path, to: this.#directory('/shared'), mode: 'replace' };
+    if (kind === 'mkdir' && ++this.#directories > DIRECTORIES_MAX) return { do: 'list', path: '/shared' };
+    return { do: kind, path };
+  }
+
+  #sharedPath(): string {
+    const { random } = this;
+    const isBelow = random.chance(0.3);
+    const above = !isBelow ? '/shared' : this.#config.sharesTrees === true ? this.#directory('/shared') : '/shared/p';
+    return `${above}/${random.pick(fileNames)}`;
   }
 
   #ownOperation(): Operation {
@@ -187,9 +204,9 @@ class Generator {
         return { do: kind, which: random.below(4), size: this.#size(1) };
       case 'mkdir':
         if (++this.#directories > DIRECTORIES_MAX) return { do: 'list', path: own };
-        return { do: 'mkdir', path: this.#ownDirectory(own) };
+        return { do: 'mkdir', path: this.#directory(own) };
       case 'rmdir':
-        return { do: 'rmdir', path: this.#ownDirectory(own) };
+        return { do: 'rmdir', path: this.#directory(own) };
       case 'rename':
         return this.#rename(own);
       case 'chmod':
@@ -199,7 +216,7 @@ class Generator {
       case 'list':
         return { do: 'list', path: own };
       case 'fsync-directory':
-        return { do: kind, path: random.chance(0.5) ? own : this.#ownDirectory(own) };
+        return { do: kind, path: random.chance(0.5) ? own : this.#directory(own) };
       case 'elsewhere':
         return { do: 'read', path: this.#ownPath(`/own${random.below(this.#config.nodes)}`) };
       default:
@@ -210,19 +227,19 @@ class Generator {
   #rename(own: string): Operation {
     const { random } = this;
     const mode = random.weighted({ replace: 10, 'no-replace': 1, exchange: 1 });
-    if (random.chance(0.3)) return { do: 'rename', path: this.#ownDirectory(own), to: this.#ownDirectory(own), mode };
+    if (random.chance(0.3)) return { do: 'rename', path: this.#directory(own), to: this.#directory(own), mode };
     return { do: 'rename', path: this.#ownPath(own), to: this.#ownPath(own), mode };
   }
 
   #ownPath(own: string): string {
     const { random } = this;
-    const above = random.chance(0.5) ? own : this.#ownDirectory(own);
+    const above = random.chance(0.5) ? own : this.#directory(own);
     return `${above}/${random.pick(fileNames)}`;
   }
 
-  #ownDirectory(own: string): string {
+  #directory(top: string): string {
     const { random } = this;
-    const first = `${own}/${random.pick(directoryNames)}`;
+    const first = `${top}/${random.pick(directoryNames)}`;
     return random.chance(0.3) ? `${first}/${random.pick(directoryNames)}` : first;
   }
 

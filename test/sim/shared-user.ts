@@ -13,6 +13,7 @@ import {
   close,
   contentOf,
   inodeAt,
+  newDirectory,
   newFile,
   parentOf,
   placeAt,
@@ -58,6 +59,10 @@ export class SharedUser extends User {
         return this.#unlink(step.path);
       case 'rename':
         return this.#rename(step.path, step.to);
+      case 'mkdir':
+        return this.#makeDirectory(step.path);
+      case 'rmdir':
+        return this.#removeDirectory(step.path);
       case 'read':
         return this.#read(step.path);
       case 'list':
@@ -118,11 +123,26 @@ export class SharedUser extends User {
     const target = await this.alive(placeAt(this.vfs, this.root, to));
     const moved = await this.#standing(from.parent, from.name, path);
     const standing = await this.#standing(target.parent, target.name, to);
-    if (moved === undefined || !moved.isFile || moved.inode === standing?.inode) return;
+    if (moved === undefined || moved.inode === standing?.inode) return;
+    if (!moved.isFile) {
+      // what is in it is nowhere else, and a file is not replaced by a directory
+      await this.alive(this.vfs.rename(from, target, 'replace'));
+      return;
+    }
     const version = moved.content === undefined ? undefined : this.world.oracle.versionOf(moved.content);
     if (version !== undefined) version.path = to;
     this.#supersede(standing, to);
     await this.alive(this.vfs.rename(from, target, 'replace'));
+  }
+
+  async #makeDirectory(path: string): Promise<void> {
+    const { parent, name } = await this.alive(placeAt(this.vfs, this.root, path));
+    await this.alive(this.vfs.makeDirectory(parent, name, newDirectory));
+  }
+
+  async #removeDirectory(path: string): Promise<void> {
+    const { parent, name } = await this.alive(placeAt(this.vfs, this.root, path));
+    await this.alive(this.vfs.removeDirectory(parent, name));
   }
 
   /** Anybody's file, here or in another node's directory: old or new, never a mixture. */
