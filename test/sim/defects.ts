@@ -13,14 +13,26 @@ import { slotDefects } from './defects-of-slots.js';
 import { treeDefects } from './defects-of-tree.js';
 import type { Seams } from './seams.js';
 
-export interface Defect {
+export type Defect = {
   readonly name: string;
   readonly what: string;
+  readonly seams: Seams;
+} & (FoundBySeeds | FoundByScript);
+
+interface FoundBySeeds {
+  /** How many seeds of 200 steps, from 1 on, it takes to find it: as measured. */
+  readonly seeds: number;
   /** The grid on which it shows best; all of them by turns if not given. */
   readonly config?: string;
-  /** How many seeds of 200 steps, from 1 on, it takes to find it: as measured. */
-  readonly seeds: number | { readonly moreThan: number };
-  readonly seams: Seams;
+  readonly script?: never;
+}
+
+/** It takes a course of events that hundreds of seeds do not come to. */
+interface FoundByScript {
+  /** File with the steps that show it. */
+  readonly script: string;
+  readonly config?: never;
+  readonly seeds?: never;
 }
 
 export const defects: readonly Defect[] = [

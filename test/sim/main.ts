@@ -35,8 +35,14 @@ const given = new Command('npm run sim --')
   .option('--runs <number>', 'how many seeds', naturalNumber, 1)
   .option('--nodes <number>', 'instead of those that the configuration has', naturalNumber)
   .addOption(new Option('--config <name>', 'one configuration; otherwise they take turns').choices(configNames))
-  .addOption(new Option('--bug <name>', 'with a deliberate defect, until a seed shows it').choices(bugNames))
-  .option('--list-bugs', 'the deliberate defects, each with the number of seeds within which it is found', false)
+  .addOption(
+    new Option('--bug <name>', 'with a deliberate defect, until its script or a seed shows it').choices(bugNames),
+  )
+  .option(
+    '--list-bugs',
+    'the deliberate defects, each with the number of seeds or the script by which it is found',
+    false,
+  )
   .option('--script <file>', 'runs a list of steps that was printed')
   .option('--trace', 'prints what happens', false)
   .option('--no-shrink', 'does not look for the fewest steps')
@@ -50,8 +56,8 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   if (given.listBugs) {
     for (const { name, seeds, what } of defects) {
-      const measured = typeof seeds === 'number' ? `${seeds}` : `>${seeds.moreThan}`;
-      print(`${name.padEnd(34)} ${measured.padStart(4)} seeds  ${what}`);
+      const shownBy = seeds === undefined ? 'its script' : `${seeds} seeds`;
+      print(`${name.padEnd(34)} ${shownBy.padStart(10)}  ${what}`);
     }
     return 0;
   }
@@ -60,11 +66,13 @@ async function main(): Promise<number> {
     ...(defect === undefined ? {} : { seams: defect.seams }),
     ...(given.trace ? { onLine: print } : {}),
   };
-  if (given.script !== undefined) {
-    const script: Script = JSON.parse(readFileSync(given.script, 'utf8'));
-    return (await runOne(script, options)) ? 1 : 0;
-  }
+  if (given.script !== undefined) return (await runOne(scriptIn(given.script), options)) ? 1 : 0;
+  if (defect?.script !== undefined && (await runOne(scriptIn(defect.script), options))) return 1;
   return runSeeds(options, defect);
+}
+
+function scriptIn(path: string): Script {
+  return JSON.parse(readFileSync(path, 'utf8'));
 }
 
 async function runSeeds(options: RunOptions, defect: Defect | undefined): Promise<number> {

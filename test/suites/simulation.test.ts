@@ -35,8 +35,7 @@ test.serial('the same seed gives the same run, message by message', async (t) =>
 test.serial('what the simulation has found once is not found again', async (t) => {
   const names = readdirSync(REGRESSIONS);
   for (const name of names) {
-    const script: Script = JSON.parse(readFileSync(`${REGRESSIONS}/${name}`, 'utf8'));
-    t.is((await runScript(script)).violation, undefined, name);
+    t.is((await runScript(scriptIn(`${REGRESSIONS}/${name}`))).violation, undefined, name);
   }
   t.true(names.length > 0);
 });
@@ -53,6 +52,25 @@ test.serial('deliberate defects are found, and what shows them is made short', a
   t.true(shrunk.script.steps.length < found!.script.steps.length / 2, `${shrunk.script.steps.length} steps`);
   t.is((await runScript(shrunk.script, options)).violation?.invariant, found!.violation.invariant);
 });
+
+test.serial(
+  'deliberate defects that no seed comes to are found by a script, which shows nothing without them',
+  async (t) => {
+    let scripts = 0;
+    for (const { name, script: path, seams } of defects) {
+      if (path === undefined) continue;
+      scripts++;
+      const script = scriptIn(path);
+      t.is((await runScript(script, { seams })).violation?.invariant, 'nothing vanishes', name);
+      t.is((await runScript(script)).violation, undefined, name);
+    }
+    t.true(scripts > 0);
+  },
+);
+
+function scriptIn(path: string): Script {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
 
 async function firstFound(options: Parameters<typeof runScript>[1]) {
   for (let seed = 1; seed <= 6; seed++) {
