@@ -10,12 +10,12 @@ import type { VfsCore } from './core.js';
 import type { DirectoryAdoption } from './directory-adoption.js';
 import { contentCap, type EligibleNames } from './eligible-names.js';
 import { applyEntry, type EntryFacts, factsOf, writeEntry } from './entry-codec.js';
-import type { AttemptedName, Directory, DirtyName, Inode, OpenConflict } from './inode.js';
+import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
 import { entrySide } from './lost-names.js';
 import { type Decision, type Entries, mergeTable, ourChange, theirChange, withMergedAttributes } from './merge.js';
 import type { Namespace } from './namespace.js';
-import { joinPath, pathOf } from './paths.js';
-import type { ConflictKind, ConflictSide } from './vfs.js';
+import { newConflict } from './new-conflict.js';
+import type { ConflictSide } from './vfs.js';
 
 export interface FrozenNames {
   readonly entries: ReadonlyMap<string, PackedEntry>;
@@ -163,20 +163,17 @@ export class DeltaMerge {
   /** Theirs keeps the name. Ours gets one of its own, and the inode and its handles go with it. */
   #copy(judged: Judged): void {
     const { directory, dirty, expected, stands } = judged;
-    const { ledger, tree, platform, notify, counters } = this.#core;
+    const { ledger, platform, notify, counters } = this.#core;
     const copyName = this.#copyName(judged);
-    const conflict: OpenConflict = {
-      id: tree.nextChange(),
+    const conflict = newConflict(this.#core, {
       kind: expected === undefined ? 'created' : 'changed',
       directory,
       name: dirty.name,
       copyName,
-      path: joinPath(pathOf(directory.inode), dirty.name),
-      whenMs: platform.clock.wallMs(),
       ours: inodeSide(dirty.child!),
       theirs: entrySide(directory, stands!),
       isReported: false,
-    };
+    });
     ledger.conflict(conflict);
     counters.conflictsFound++;
     for (const name of [dirty.name, copyName]) notify({ what: 'entry', parent: directory.inode.number, name });
@@ -203,23 +200,20 @@ export class DeltaMerge {
 
   /** Copies that a merge of forks has made, for the list. Once: the name says which. */
   listCopies(directory: Directory, copies: readonly { name: string; copyName: string; entry: PackedEntry }[]): void {
-    const { ledger, tree, platform, counters } = this.#core;
+    const { ledger, platform, counters } = this.#core;
     for (const { name, copyName, entry } of copies) {
       if ([...directory.conflicts].some((known) => known.copyName === copyName)) continue;
       const theirs = directory.base?.entries.get(name);
-      const conflict: OpenConflict = {
-        id: tree.nextChange(),
-        kind: 'fork' satisfies ConflictKind,
+      const conflict = newConflict(this.#core, {
+        kind: 'fork',
         directory,
         name,
         copyName,
-        path: joinPath(pathOf(directory.inode), name),
-        whenMs: platform.clock.wallMs(),
         ours: entrySide(directory, entry),
         theirs: theirs === undefined ? undefined : entrySide(directory, theirs),
         // it was nobody's operation here
         isReported: true,
-      };
+      });
       ledger.listConflict(conflict);
       counters.conflictsFound++;
       platform.log.error('UncoordinatedWriteError: two versions of a directory had the same name; both are kept', {

@@ -7,10 +7,11 @@ import type { PackedEntry } from '../dirnode/packing.js';
 import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
 import { factsOf } from './entry-codec.js';
-import type { Directory, Inode, OpenConflict } from './inode.js';
+import type { Directory, Inode } from './inode.js';
 import { entryKey } from './names.js';
 import type { Namespace } from './namespace.js';
-import { DEPTH_MAX, joinPath, pathOf } from './paths.js';
+import { newConflict } from './new-conflict.js';
+import { DEPTH_MAX } from './paths.js';
 
 export class DirectoryAdoption {
   readonly #core: VfsCore;
@@ -86,20 +87,15 @@ export class DirectoryAdoption {
 
   /** The name is theirs, and not a directory: ours goes beside it. */
   #setAside(parent: Directory, name: string): void {
-    const { ledger, tree, platform, counters, nodeName } = this.#core;
-    const isTaken = (candidate: string) => parent.isTaken(candidate);
-    const conflict: OpenConflict = {
-      id: tree.nextChange(),
+    const { ledger, platform, counters } = this.#core;
+    const conflict = newConflict(this.#core, {
       kind: 'removed-above',
       directory: parent,
       name,
-      copyName: conflictName(name, { node: nodeName, wallMs: platform.clock.wallMs() }, isTaken),
-      path: joinPath(pathOf(parent.inode), name),
-      whenMs: platform.clock.wallMs(),
       ours: undefined,
       theirs: undefined,
       isReported: false,
-    };
+    });
     ledger.conflict(conflict);
     counters.conflictsFound++;
     platform.log.error('UncoordinatedWriteError: a directory with changes of ours was replaced; it is beside it', {

@@ -6,13 +6,12 @@
 import { type PackedEntry, parseEntry } from '../dirnode/packing.js';
 import { bytesEqual } from '../encoding/bytes.js';
 import { versionKey } from '../mutable/lineage.js';
-import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
 import { factsOf, modifiedTime } from './entry-codec.js';
 import { contentSize, type Directory, type DirectoryBase, type Inode, type OpenConflict } from './inode.js';
 import type { Namespace } from './namespace.js';
+import { newConflict } from './new-conflict.js';
 import { type OverwrittenNames, overwrittenNames } from './overwritten.js';
-import { joinPath, pathOf } from './paths.js';
 import type { ConflictSide } from './vfs.js';
 
 export class LostNames {
@@ -107,24 +106,17 @@ export class LostNames {
   }
 
   #conflict(directory: Directory, entry: PackedEntry): OpenConflict {
-    const { tree, platform, nodeName } = this.#core;
     const theirs = directory.base?.entries.get(entry.name);
-    const whenMs = platform.clock.wallMs();
-    const isTaken = (candidate: string) => directory.isTaken(candidate);
-    return {
-      id: tree.nextChange(),
+    return newConflict(this.#core, {
       kind: 'missing',
       directory,
       name: entry.name,
-      copyName: conflictName(entry.name, { node: nodeName, wallMs: whenMs }, isTaken),
-      path: joinPath(pathOf(directory.inode), entry.name),
-      whenMs,
       ours: entrySide(directory, entry),
       theirs: theirs === undefined ? undefined : entrySide(directory, theirs),
       kept: entry.raw.slice(),
       // it was nobody's operation here
       isReported: true,
-    };
+    });
   }
 }
 

@@ -7,12 +7,11 @@ import { isTahoeError, TahoeError } from '../errors/tahoe-error.js';
 import type { UploadSource } from '../immutable/immutable.js';
 import { changeSlot, type ExpectedVersion, type NewVersion } from '../mutable/change-slot.js';
 import { slotKeysOf } from '../mutable/slot-keys.js';
-import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
 import { inodeSide } from './delta-merge.js';
-import type { Inode, MutableVersion, OpenConflict } from './inode.js';
+import type { Inode, MutableVersion } from './inode.js';
+import { newConflict } from './new-conflict.js';
 import type { OverlayView } from './overlay.js';
-import { joinPath, pathOf } from './paths.js';
 import { sharePlacement } from './receipts.js';
 
 export interface SlotWrite {
@@ -85,25 +84,19 @@ function readerOf(source: UploadSource): Pick<NewVersion, 'read'> {
 
 /** The name stays with the mutable file. Ours goes beside it, and with it the inode and its handles. */
 function leaveSlot(core: VfsCore, inode: Inode, { directory, name }: Inode['place'] & object): void {
-  const { ledger, tree, platform, notify, counters } = core;
-  const isTaken = (candidate: string) => directory.isTaken(candidate);
-  const copyName = conflictName(name, { node: core.nodeName, wallMs: platform.clock.wallMs() }, isTaken);
-  const conflict: OpenConflict = {
-    id: tree.nextChange(),
+  const { ledger, platform, notify, counters } = core;
+  const conflict = newConflict(core, {
     kind: 'changed',
     directory,
     name,
-    copyName,
-    path: joinPath(pathOf(directory.inode), name),
-    whenMs: platform.clock.wallMs(),
     ours: inodeSide(inode),
     theirs: undefined,
     isOfMutable: true,
     isReported: false,
-  };
+  });
   ledger.conflict(conflict);
   counters.conflictsFound++;
-  for (const each of [name, copyName]) notify({ what: 'entry', parent: directory.inode.number, name: each });
+  for (const each of [name, conflict.copyName]) notify({ what: 'entry', parent: directory.inode.number, name: each });
   platform.log.error('UncoordinatedWriteError: another writer has changed a mutable file; ours is beside it', {
     directory: directory.inode.number,
     conflict: conflict.id,
