@@ -215,7 +215,6 @@ export class DirectoryPublisher {
     directory.isRolledBack = false;
     directory.unreadable.clear();
     for (const { name } of superseded) if (!directory.dirty.has(name)) namespace.refollow(directory, name);
-    this.#core.tree.notePending(directory);
     deltas.listCopies(directory, merged.copies);
   }
 

@@ -109,8 +109,6 @@ export class PublishQueue {
             break;
           default:
             publishing.failures = 0;
-            // what only seemed to be rolled back, say
-            this.#core.tree.notePending(directory);
             this.#moves.wake();
         }
       } catch (error) {
@@ -118,6 +116,8 @@ export class PublishQueue {
       } finally {
         publishing.running = undefined;
         this.#running--;
+        // whatever the round has found: a proof, or that it only seemed to be rolled back
+        this.#core.tree.notePending(directory);
         this.#poke();
       }
     };
