@@ -32,7 +32,10 @@ export interface SlotContext {
 
 const failures = new WeakMap<SlotContext, Set<StorageServer>>();
 
-/** Servers that failed when any slot was last written there. Publishes keep it up: one that is full is so for all slots. */
+/**
+ * Servers that failed when any slot was last written there. Publishes keep it up: one that is full is so for all slots.
+ * It lives as long as the context, which a node has one of from its start to its end: then each server is tried again.
+ */
 export function failedWrites(context: SlotContext): Set<StorageServer> {
   const servers = failures.get(context) ?? new Set();
   failures.set(context, servers);
