@@ -1,6 +1,7 @@
 /** The attributes that the file system shows of an inode. */
 import { encodeUtf8 } from '../encoding/bytes.js';
 import type { Inode } from './inode.js';
+import { later } from './timestamps.js';
 import type { Attributes } from './vfs.js';
 
 export const BLOCK_BYTES = 4096;
@@ -17,8 +18,8 @@ export function attributesOf(inode: Inode): Attributes {
     sizeBytes: sizeOf(inode),
     rdev: inode.rdev,
     accessed: inode.accessed,
-    modified: inode.modified,
-    changed: inode.changed,
+    modified: inode.content?.written ?? inode.modified,
+    changed: later(inode.changed, inode.content?.written),
   };
 }
 

@@ -2,7 +2,6 @@
 import { TahoeError } from '../errors/tahoe-error.js';
 import type { VfsCore } from './core.js';
 import type { Inode } from './inode.js';
-import { timestampFromMs } from './timestamps.js';
 
 /** Offsets beyond this do not fit a share. */
 const FILE_BYTES_MAX = 2 ** 53 - 1;
@@ -26,7 +25,6 @@ export async function writeFile(
   if (start + data.length > (inode.other === undefined ? FILE_BYTES_MAX : MUTABLE_BYTES_MAX)) throw tooLarge();
   const ready = core.ledger.log.whenReady();
   const done = ready === undefined ? core.ledger.write(inode, start, data) : 0;
-  touch(core, inode);
   if (done === data.length) return;
   await blocking(inode, writeRest(core, inode, start + done, data.subarray(done)));
 }
@@ -75,12 +73,6 @@ async function writeRest(core: VfsCore, inode: Inode, offset: number, data: Uint
     await core.ledger.log.whenReady();
     done += core.ledger.write(inode, offset + done, data.subarray(done));
   }
-  touch(core, inode);
-}
-
-function touch(core: VfsCore, inode: Inode): void {
-  inode.modified = timestampFromMs(core.platform.clock.wallMs());
-  inode.changed = inode.modified;
 }
 
 function tooLarge(): TahoeError {

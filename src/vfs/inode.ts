@@ -36,6 +36,7 @@ export class Inode {
   gid = 0;
   rdev = 0;
   accessed: Timestamp = epoch;
+  /** Of the content that the name has or will get: see FileContent.written. */
   modified: Timestamp = epoch;
   changed: Timestamp = epoch;
   symlinkTarget = '';
@@ -98,6 +99,8 @@ export class FileContent {
   snapshot: OverlaySnapshot | undefined;
   /** Bytes were written after the newest snapshot. */
   hasUnsnapshotted = false;
+  /** When that was, until a snapshot makes it the time of the inode, which goes into the journal and to the grid. */
+  written: Timestamp | undefined;
   /** Made here and never closed: whoever made the file has it open still. */
   isNew = false;
   uploaded: { readonly generation: number; readonly cap: ContentBase } | undefined;

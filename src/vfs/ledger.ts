@@ -16,6 +16,7 @@ import { conflictRecord, pair } from './record-forms.js';
 import { RecordWriter } from './record-writer.js';
 import * as records from './records.js';
 import { recordKinds as kinds } from './records.js';
+import { later, timestampFromMs } from './timestamps.js';
 import type { NameChange, Tree } from './tree.js';
 import type { SharePlacement } from './vfs.js';
 
@@ -67,7 +68,7 @@ export class Ledger {
    */
   write(inode: Inode, offset: number, data: Uint8Array): number {
     const done = this.#appendBytes(kinds.write, inode, this.#overlayOf(inode), offset, data);
-    this.#effects.noteUnsnapshotted(inode);
+    this.#noteWritten(inode);
     return done;
   }
 
@@ -99,13 +100,21 @@ export class Ledger {
     const overlay = this.#overlayOf(inode);
     this.#writer.append(kinds.truncate, { i: inode.number, size: sizeBytes } satisfies records.TruncateRecord);
     overlay.truncate(sizeBytes);
+    this.#noteWritten(inode);
+  }
+
+  #noteWritten(inode: Inode): void {
     this.#effects.noteUnsnapshotted(inode);
+    inode.content!.written = timestampFromMs(this.#clock.wallMs());
   }
 
   /** The content as of now is one generation, to be uploaded. Durable after the next sync. */
   snapshot(inode: Inode): void {
     const { content } = inode;
     assert(content?.overlay !== undefined, 'a file with an overlay');
+    inode.modified = content.written ?? inode.modified;
+    inode.changed = later(inode.changed, content.written);
+    content.written = undefined;
     const record: records.SnapshotRecord = {
       i: inode.number,
       g: content.generation + 1,

@@ -10,4 +10,10 @@ export function timestampToSeconds({ seconds, nanoseconds }: Timestamp): number 
   return seconds + nanoseconds / 1e9;
 }
 
+export function later(one: Timestamp, two: Timestamp | undefined): Timestamp {
+  if (two === undefined) return one;
+  const isLater = two.seconds - one.seconds || two.nanoseconds - one.nanoseconds;
+  return isLater > 0 ? two : one;
+}
+
 export const epoch: Timestamp = { seconds: 0, nanoseconds: 0 };

@@ -130,7 +130,10 @@ export class VfsEngine implements NodeVfs {
     if (changes.uid !== undefined) inode.uid = changes.uid;
     if (changes.gid !== undefined) inode.gid = changes.gid;
     if (changes.accessed !== undefined) inode.accessed = time(changes.accessed);
-    if (changes.modified !== undefined) inode.modified = time(changes.modified);
+    if (changes.modified !== undefined) {
+      inode.modified = time(changes.modified);
+      if (inode.content !== undefined) inode.content.written = undefined;
+    }
     inode.changed = now;
     this.#names.attributesChanged(inode);
     return attributesOf(inode);
@@ -351,8 +354,11 @@ export class VfsEngine implements NodeVfs {
   async #resize(inode: Inode, sizeBytes: number): Promise<void> {
     const content = inode.content!;
     await readyToChange(this.#core, inode, sizeBytes);
-    if (sizeBytes !== content.sizeBytes) this.#core.ledger.truncate(inode, sizeBytes);
-    inode.modified = timestampFromMs(this.#core.platform.clock.wallMs());
+    if (sizeBytes !== content.sizeBytes || content.hasUnsnapshotted) this.#core.ledger.truncate(inode, sizeBytes);
+    else if (!content.isNew) {
+      inode.modified = timestampFromMs(this.#core.platform.clock.wallMs());
+      this.#touchAttributes(inode);
+    }
     if (content.writers === 0) await this.#sync.flush(inode);
   }
 

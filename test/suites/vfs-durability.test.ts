@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { ReadTestWriteRequest } from '../../src/storage-protocol/storage-server.js';
-import type { InodeNumber } from '../../src/vfs/vfs.js';
 import {
   bytes,
   closeHandle,
@@ -14,9 +13,9 @@ import {
   put,
   readWrite,
   seenByAnother,
-  type TestNode,
   text,
   textAt,
+  workUntilCheckpoint,
 } from '../support/vfs-grid.js';
 
 test('what fsync acknowledged is read by another node that has never seen anything', async (t) => {
@@ -355,7 +354,7 @@ test('a file that was synced, written on and not closed is beside itself after k
   await handle.write(0, bytes('synced'));
   await handle.fsync();
   await handle.write(6, bytes(' and more'));
-  await drainOthers(node, root);
+  await workUntilCheckpoint(node, root);
   await node.killAndStart();
   await node.killAndStart();
   await node.vfs.openRoot(rootCap);
@@ -365,15 +364,6 @@ test('a file that was synced, written on and not closed is beside itself after k
   t.is(Object.keys(tree).length, 2);
   t.is(Object.values(tree)[1], 'file synced and more');
 });
-
-/** Enough work that the journal is checkpointed and old segments are used again. */
-async function drainOthers(node: TestNode, root: InodeNumber): Promise<void> {
-  for (let round = 0; round < 6; round++) {
-    for (let i = 0; i < 4; i++) await put(node.vfs, root, `work${i}`, new Uint8Array(60_000).fill(round));
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  }
-  for (let i = 0; i < 4; i++) await node.vfs.unlink(root, `work${i}`);
-}
 
 test('a file removed after a checkpoint leaves a journal that can be replayed', async (t) => {
   const { grid, node, root, rootCap } = await oneNode(t);
@@ -387,10 +377,10 @@ test('a file removed after a checkpoint leaves a journal that can be replayed', 
   const { handle: orphan } = await node.vfs.create(root, 'orphan', newNode, readWrite);
   await orphan.write(0, new Uint8Array(250_000).fill(2));
   await node.vfs.unlink(root, 'orphan');
-  await drainOthers(node, root);
+  await workUntilCheckpoint(node, root);
   await node.vfs.unlink(root, 'removed');
   await orphan.release();
-  await drainOthers(node, root);
+  await workUntilCheckpoint(node, root);
   await node.killAndStart();
   await node.vfs.openRoot(rootCap);
   grid.plan();

@@ -95,7 +95,7 @@ export class GridReader {
         const found = await at(path);
         if (found === undefined) return undefined;
         const { modified, mode } = await vfs.attributes(found);
-        return { modifiedSeconds: modified.seconds, mode };
+        return { modified, mode };
       },
       files: async (path) => files(path, await at(path)),
     };

@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Timestamp } from '../../src/vfs/vfs.js';
 
 /** A folder to look into, be it a mount or what another node reads from the grid. Undefined: there is no such file. */
 export interface Folder {
@@ -10,21 +11,23 @@ export interface Folder {
 }
 
 export interface FileFacts {
-  readonly modifiedSeconds: number;
+  readonly modified: Timestamp;
   /** Permission bits. */
   readonly mode: number;
 }
 
 const READS_AT_ONCE = 8;
+const SECOND_NS = 1_000_000_000n;
 
 /** A folder through the kernel. */
 export function folderOnDisk(root: string): Folder {
   return {
     read: (path) => readFile(join(root, path)).catch(undefinedIfMissing),
     stat: async (path) => {
-      const found = await stat(join(root, path)).catch(undefinedIfMissing);
+      const found = await stat(join(root, path), { bigint: true }).catch(undefinedIfMissing);
       if (found === undefined) return undefined;
-      return { modifiedSeconds: Math.floor(found.mtimeMs / 1000), mode: found.mode & 0o7777 };
+      const modified = { seconds: Number(found.mtimeNs / SECOND_NS), nanoseconds: Number(found.mtimeNs % SECOND_NS) };
+      return { modified, mode: Number(found.mode & 0o7777n) };
     },
     files: async (path) => {
       const options = { recursive: true, withFileTypes: true } as const;
@@ -74,14 +77,19 @@ export class FolderCopy implements Folder {
     return [...this.#files.keys()].filter((each) => path === '' || each.startsWith(`${path}/`));
   }
 
-  /** What differs between the two: names, bytes, modes. */
-  differences(other: FolderCopy): string[] {
+  /** What differs between the two: names, bytes, modes, and when files were changed, as exactly as both can say. */
+  differences(other: FolderCopy, times: 'seconds' | 'nanoseconds'): string[] {
     const paths = new Set([...this.#files.keys(), ...other.#files.keys()]);
     return [...paths].flatMap((path) => {
       const [one, two] = [this.#files.get(path), other.#files.get(path)];
       if (one === undefined || two === undefined) return [`only in one: ${path}`];
       if (Buffer.compare(one.bytes, two.bytes) !== 0) return [`not the same bytes: ${path}`];
-      return one.facts.mode === two.facts.mode ? [] : [`not the same mode: ${path}`];
+      if (one.facts.mode !== two.facts.mode) return [`not the same mode: ${path}`];
+      const [first, second] = [one.facts.modified, two.facts.modified];
+      const isExact = times === 'seconds' || first.nanoseconds === second.nanoseconds;
+      return isExact && first.seconds === second.seconds
+        ? []
+        : [`not the same time: ${path} ${JSON.stringify([first, second])}`];
     });
   }
 }

@@ -111,7 +111,7 @@ async function checkVersion(
   if (found === undefined) return allowed.includes(undefined) ? undefined : `lost: ${path}`;
   const version = allowed.find((each) => each?.content.equals(found));
   if (version === undefined) return `not what was written: ${path}, ${found.length} bytes`;
-  if (facts?.modifiedSeconds !== version.modifiedSeconds || facts.mode !== 0o644)
+  if (facts?.modified.seconds !== version.modifiedSeconds || facts.mode !== 0o644)
     return `not the time or mode it had: ${path}, ${JSON.stringify(facts)}`;
   return undefined;
 }
@@ -134,7 +134,7 @@ async function versionsIn(target: string): Promise<Map<string, number>> {
   for (const path of await folder.files(ROOT)) {
     if (isTemporary(path)) continue;
     const facts = await folder.stat(path);
-    if (facts !== undefined) versions.set(path.slice(ROOT.length + 1), facts.modifiedSeconds);
+    if (facts !== undefined) versions.set(path.slice(ROOT.length + 1), facts.modified.seconds);
   }
   return versions;
 }

@@ -443,3 +443,12 @@ export async function drainedWithin(node: TestNode, limitMs: number): Promise<vo
     clearTimeout(timer);
   }
 }
+
+/** Enough work in `root` that the journal is checkpointed and old segments are used again. */
+export async function workUntilCheckpoint(node: TestNode, root: InodeNumber): Promise<void> {
+  for (let round = 0; round < 6; round++) {
+    for (let i = 0; i < 4; i++) await put(node.vfs, root, `work${i}`, new Uint8Array(60_000).fill(round));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  for (let i = 0; i < 4; i++) await node.vfs.unlink(root, `work${i}`);
+}
