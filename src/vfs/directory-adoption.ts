@@ -66,8 +66,11 @@ export class DirectoryAdoption {
     inode.provenPlace = undefined;
     if (entry !== undefined && this.canAdopt(parent, entry)) {
       const theirs = this.#namespace.inodes.of(parent, entry);
-      for (const [key, { child }] of [...own.dirty])
-        if (child !== undefined) this.#move(own, theirs.directory!, key, child);
+      for (const [key, { child }] of [...own.dirty]) {
+        // what was moved into ours here, and moved there in its place by them, is where they put it
+        if (child === theirs) child.place = child.provenPlace = undefined;
+        else if (child !== undefined) this.#move(own, theirs.directory!, key, child);
+      }
       theirs.directory!.isStaleOnce = true;
       this.#replace(parent, name, own, theirs);
       platform.log.warn('a directory was replaced by another one; what was changed here goes there', {

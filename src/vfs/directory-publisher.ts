@@ -5,7 +5,7 @@
  * Where this differs from the blueprint: registers that lag behind after a proof are not brought up in the background
  * (5.10); the next publish does it, and the model check found it not to be needed.
  */
-import { serializeCap } from '../caps/cap.js';
+import { capsEqual, serializeCap } from '../caps/cap.js';
 import { packDirectory } from '../dirnode/packing.js';
 import type { ServerId } from '../encoding/brands.js';
 import { toHex } from '../encoding/bytes.js';
@@ -19,7 +19,6 @@ import { RegisterHistory } from '../mutable/register-history.js';
 import { retrieveSigningKeys } from '../mutable/retrieve.js';
 import type { SlotKeys } from '../mutable/slot-keys.js';
 import { describeMap, type Quorums, quorumsSeen, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
-import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
 import type { DeltaMerge, FrozenNames } from './delta-merge.js';
 import { type DirectoryMerge, type MergedBase, UnreadableVersion } from './directory-merge.js';
@@ -27,6 +26,7 @@ import type { EligibleNames } from './eligible-names.js';
 import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
 import type { KeySource } from './key-pool.js';
 import type { Namespace } from './namespace.js';
+import { newConflict } from './new-conflict.js';
 import { contentId, type DirectoryProof, type StoredContent, sharePlacement } from './receipts.js';
 
 /** How long the last servers may take to answer a map after enough have. */
@@ -84,6 +84,7 @@ export class DirectoryPublisher {
     if (this.#isLeftToOthers(directory, merged)) return this.#notStanding(map);
     directory.signing ??= await retrieveSigningKeys(this.#core.slots, directory.keys!, map);
     await this.#recheckMoves(directory);
+    await this.#recheckRemovals(directory);
     const history = new Set(assessment.kind === 'base' ? [assessment.key, ...assessment.lineage] : []);
     const frozen = await this.#parts.deltas.freeze({ directory, merged: merged.entries, history });
     const isNeeded = merged.hasForks || !this.#isIdle(directory, frozen.names);
@@ -172,7 +173,7 @@ export class DirectoryPublisher {
     const { map, quorums, assessment, merged } = ground;
     const keys = directory.keys!;
     const stored = this.#storedOf(directory, frozen.names);
-    const removed = removedDirectories(directory, frozen.names);
+    const removed = removedFrom(directory, frozen.names);
     const moved = movedAway(directory, frozen.names);
     const isBased = assessment.kind === 'base';
     const attempt = makeAttempt(slots, {
@@ -193,12 +194,13 @@ export class DirectoryPublisher {
       return { kind: 'retry', reason: result.reason, why: 'collision' };
     }
     // before anybody is told: what was published must be reachable, and what was removed must have been known
-    await this.#parts.namespace.recheckLink(directory);
+    if (!(await this.#parts.namespace.recheckLink(directory)))
+      return { kind: 'retry', reason: 'its link is gone from the directory above', why: 'unsettled' };
     const changed = await this.#changedSince(removed);
     const lost = await this.#lostFromSight(moved);
     await this.#keepProof(directory, attempt, frozen, { stored, shares: result.shares });
     // still before the attempt is closed: after a crash between the two it is all looked at again
-    for (const [name, gone] of changed) this.#restore(directory, name, this.#parts.namespace.inodes.reopen(gone));
+    this.#restoreAll(directory, changed);
     for (const [name, inode] of lost) this.#restore(directory, name, inode);
     this.#proven(directory, attempt, frozen, merged);
     await ledger.sync();
@@ -210,7 +212,9 @@ export class DirectoryPublisher {
     const superseded = frozen.names.filter(({ isSuperseded }) => isSuperseded);
     if (merged.hasForks) namespace.adopt(directory, attempt.version, attempt.content);
     else namespace.adoptOwn(directory, attempt.version, frozen.entries, attempt.content.length);
+    const displaced = frozen.names.map(({ name }) => directory.dirty.get(name)?.displaced);
     this.#core.ledger.proven(directory, attempt.key);
+    for (const inode of displaced) if (inode !== undefined) this.#core.tree.dropIfUnused(inode);
     directory.standing = { key: attempt.key, lineage: attempt.lineage };
     directory.isRolledBack = false;
     directory.unreadable.clear();
@@ -228,15 +232,25 @@ export class DirectoryPublisher {
     }
   }
 
-  /** Directories that were removed with this attempt and that somebody has put something into meanwhile. */
-  async #changedSince(removed: ReadonlyMap<string, Directory>): Promise<[string, Directory][]> {
-    const changed: [string, Directory][] = [];
-    for (const [name, gone] of removed) {
-      if (gone.removedVersions.length === 0 || gone.keys === undefined) continue;
-      const version = await readSlotVersion(this.#core.slots, gone.keys, this.#core.quorums);
-      if (version !== undefined && !gone.removedVersions.includes(versionKey(version))) changed.push([name, gone]);
-    }
-    return changed;
+  /** What somebody has put something into since it was removed here stays. */
+  async #recheckRemovals(directory: Directory): Promise<void> {
+    this.#restoreAll(directory, await this.#changedSince(removedFrom(directory, this.eligible(directory))));
+  }
+
+  /** Those of the removed directories that somebody has put something into meanwhile. */
+  async #changedSince(removed: readonly RemovedDirectory[]): Promise<RemovedDirectory[]> {
+    const isChanged = await Promise.all(removed.map(({ gone }) => this.#isChangedSinceRemoved(gone)));
+    return removed.filter((_, index) => isChanged[index]);
+  }
+
+  async #isChangedSinceRemoved({ keys, removedVersions }: Directory): Promise<boolean> {
+    if (keys === undefined || removedVersions.length === 0) return false;
+    const version = await readSlotVersion(this.#core.slots, keys, this.#core.quorums);
+    return version !== undefined && !removedVersions.includes(versionKey(version));
+  }
+
+  #restoreAll(directory: Directory, changed: readonly RemovedDirectory[]): void {
+    for (const { name, gone } of changed) this.#restore(directory, name, this.#parts.namespace.inodes.reopen(gone));
   }
 
   /** Before the old name of something that was moved goes away the new one must be there, and still lead to a root. */
@@ -261,17 +275,29 @@ export class DirectoryPublisher {
    * node has put there instead.
    */
   #restore(directory: Directory, name: string, child: Inode): void {
-    const { ledger, platform, notify, nodeName } = this.#core;
-    const dirty = directory.dirty.get(name);
-    const isFree = dirty !== undefined && dirty.child === undefined;
-    const mark = { node: nodeName, wallMs: platform.clock.wallMs() };
-    const shown = isFree ? name : conflictName(name, mark, (candidate) => directory.isTaken(candidate));
-    const { expected, displaced } = isFree ? dirty : { expected: undefined, displaced: undefined };
-    ledger.names([{ directory, name: shown, child, expected, displaced }]);
+    const { platform, notify } = this.#core;
+    const shown = this.#linkAgain(directory, name, child);
     notify({ what: 'entry', parent: directory.inode.number, name: shown });
     platform.log.warn('what was removed or moved away is linked again: another node has changed the same directories', {
       inode: child.number,
     });
+  }
+
+  #linkAgain(directory: Directory, name: string, child: Inode): string {
+    const { ledger, counters } = this.#core;
+    const dirty = directory.dirty.get(name);
+    if (dirty !== undefined && dirty.child === undefined) {
+      const { expected, displaced } = dirty;
+      ledger.names([{ directory, name, child, expected, displaced }]);
+      return name;
+    }
+    const sides = { ours: undefined, theirs: undefined };
+    const conflict = newConflict(this.#core, { kind: 'fork', directory, name, ...sides, isReported: true });
+    const { copyName } = conflict;
+    ledger.names([{ directory, name: copyName, child, expected: undefined, displaced: undefined }]);
+    ledger.listConflict(conflict);
+    counters.conflictsFound++;
+    return copyName;
   }
 
   /** Durable before anybody is told: the contents against rollback, and what a receipt says. */
@@ -330,13 +356,24 @@ export class DirectoryPublisher {
   }
 }
 
-/** By name: born directories that an attempt takes away and that are nowhere else. */
-function removedDirectories(directory: Directory, names: readonly AttemptedName[]): Map<string, Directory> {
-  const removed = new Map<string, Directory>();
+interface RemovedDirectory {
+  readonly name: string;
+  readonly gone: Directory;
+}
+
+/** Born directories that these names take away and that are nowhere else. */
+function removedFrom(
+  directory: Directory,
+  names: readonly Pick<AttemptedName, 'name' | 'child'>[],
+): readonly RemovedDirectory[] {
+  const removed: RemovedDirectory[] = [];
   for (const { name, child } of names) {
     const displaced = directory.dirty.get(name)?.displaced;
-    if (displaced?.directory === undefined || displaced === child || displaced.place !== undefined) continue;
-    if (displaced.directory.isBorn) removed.set(name, displaced.directory);
+    const gone = displaced?.directory;
+    if (gone?.cap === undefined || !gone.isBorn || displaced === child || displaced?.place !== undefined) continue;
+    // it is linked again, as another object
+    const isBack = child?.directory?.cap !== undefined && capsEqual(child.directory.cap, gone.cap);
+    if (!isBack) removed.push({ name, gone });
   }
   return removed;
 }

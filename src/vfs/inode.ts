@@ -101,7 +101,7 @@ export class FileContent {
   hasUnsnapshotted = false;
   /** When that was, until a snapshot makes it the time of the inode, which goes into the journal and to the grid. */
   written: Timestamp | undefined;
-  /** Made here and never closed: whoever made the file has it open still. */
+  /** Made here, never closed and not on the grid: whoever made the file has it open still. */
   isNew = false;
   uploaded: { readonly generation: number; readonly cap: ContentBase } | undefined;
   /** Where the shares of the last upload went; undefined for a content that was not uploaded here. */

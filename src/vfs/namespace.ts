@@ -165,12 +165,25 @@ export class Namespace {
     if (inode !== undefined) this.#follow(directory, name, inode, directory.base?.entries.get(name), undefined);
   }
 
-  /** Asks whether the link that leads to a directory is still there, however lately it was looked at. */
-  async recheckLink({ inode }: Directory): Promise<void> {
-    const { place } = inode;
-    if (place === undefined || place.directory.dirty.has(place.name) || !place.directory.isBorn) return;
-    place.directory.checkedAtMs = Number.NEGATIVE_INFINITY;
-    await this.load(place.directory);
+  /**
+   * Asks whether the link that leads to a directory is still there, however lately it was looked at. False if it is gone
+   * and that cannot be seen to yet, because the directory above is being published.
+   */
+  async recheckLink(linked: Directory): Promise<boolean> {
+    const { place } = linked.inode;
+    if (place === undefined || place.directory.dirty.has(place.name) || !place.directory.isBorn) return true;
+    const above = place.directory;
+    if (above.keys !== undefined && isBeingPublished(above)) {
+      const { content } = await readSlot(this.#core.slots, above.keys, {
+        quorums: this.#core.quorums,
+        proven: above.proven,
+      });
+      const entry = parseDirectory(content, { deepImmutable: false }).get(place.name);
+      return entry !== undefined && this.inodes.leadsTo(above, entry, linked);
+    }
+    above.checkedAtMs = Number.NEGATIVE_INFINITY;
+    await this.load(above);
+    return true;
   }
 
   /** Asks for every link from a root down to an inode. False if one of them is gone. */

@@ -1,7 +1,8 @@
 /**
  * Files that were open for writing when the node died. What was written after the last close may be half of something,
  * so it never becomes the content of its name: it is kept beside the file as `NAME.recovered-UTC`, and the file is what
- * it was when it was last closed. A file that was never closed is there under that name only.
+ * it was when it was last closed. A file that was never closed is there under that name only, or has been open for so
+ * long that the grid has its name: there it stays empty.
  */
 import { encodeUtf8 } from '../encoding/bytes.js';
 import type { VfsCore } from './core.js';

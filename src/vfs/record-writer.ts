@@ -41,6 +41,9 @@ export class RecordWriter {
 
   describeDirectory(directory: Directory): void {
     directory.journaled = true;
+    // whether its link is still there must be asked after a restart too
+    const above = directory.inode.place?.directory;
+    if (above !== undefined && !above.journaled) this.describeDirectory(above);
     if (!directory.inode.journaled) this.describe(directory.inode);
     this.append(kinds.directory, directoryRecord(directory));
     if (directory.newKey !== undefined) this.key(directory, directory.newKey);

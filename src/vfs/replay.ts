@@ -216,7 +216,9 @@ export class Replay {
   #replayDirectory(record: records.DirectoryRecord): void {
     const inode = this.#tree.inode(record.i);
     const cap = record.cap === null ? undefined : (parseKnownCap(record.cap) as DirectoryCap);
-    const directory = inode.directory ?? this.#tree.addDirectory(inode, cap, this.#effects.nowMs());
+    // what was removed and is there again, because another node goes on with it, is another object
+    const isKnown = inode.directory !== undefined && !inode.directory.isDiscarded;
+    const directory = isKnown ? inode.directory! : this.#tree.addDirectory(inode, cap, this.#effects.nowMs());
     if (cap !== undefined) this.#tree.setDirectoryCap(directory, cap);
     directory.journaled = true;
     directory.isBorn = record.born;

@@ -201,8 +201,10 @@ export class Tree {
         dirty.carried = [];
         continue;
       }
+      if (dirty.displaced !== child) this.#leaveGrid(dirty.displaced, directory, name);
       if (child !== undefined) child.provenPlace = { directory, name };
       if (child?.directory !== undefined) child.directory.isMadeHere = false;
+      if (child?.content !== undefined) child.content.isNew = false;
       if (dirty.change === change) {
         directory.dirty.delete(name);
         if (child !== undefined) directory.clean.set(name, child);
@@ -333,10 +335,16 @@ export class Tree {
   dropIfUnused(inode: Inode): void {
     const isNeeded =
       inode.place !== undefined || inode.handles > 0 || inode.remembered > 0 || inode.directory?.isRoot === true;
-    if (isNeeded || this.dirtyFiles.has(inode)) return;
+    if (isNeeded || this.dirtyFiles.has(inode) || isDisplaced(inode)) return;
     if (inode.directory !== undefined && this.pending.has(inode.directory)) return;
     this.inodes.delete(inode.number);
   }
+}
+
+/** A name is still to be taken from it on the grid: until then the journal speaks of it by its number. */
+function isDisplaced(inode: Inode): boolean {
+  const { provenPlace } = inode;
+  return provenPlace?.directory.dirty.get(provenPlace.name)?.displaced === inode;
 }
 
 function isPending({ dirty, isBorn, attempts, isRolledBack, isProofDue }: Directory): boolean {
