@@ -144,7 +144,7 @@ export class Namespace {
     this.#core.tree.fromMemory.delete(directory);
     directory.isShared ||= hasForeignEntries(directory.base);
     const missing = this.#lost.restore(directory, before ?? baseOf(remembered));
-    for (const [name, inode] of directory.clean) {
+    for (const [name, inode] of [...directory.clean]) {
       const entry = entries.get(name);
       // of an inode that came out of the journal it is not known whether it is still what the grid has
       const known = before?.entries.get(name)?.raw;
@@ -347,7 +347,8 @@ export class Namespace {
         if (conflict.copyName === name) ledger.conflictResolved(conflict);
     }
     const isPlaced = isSamePlace(inode, directory, name);
-    directory.clean.delete(name);
+    // unless what was moved there has the name already
+    if (directory.clean.get(name) === inode) directory.clean.delete(name);
     const elsewhere = isPlaced ? this.#cleanPlaceOf(inode) : undefined;
     if (elsewhere !== undefined) inode.place = elsewhere;
     else if (isPlaced && inode.directory !== undefined && this.linkGone(directory, name, inode, entry)) {
