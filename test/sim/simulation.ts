@@ -17,7 +17,8 @@
  * Messages. Any may be refused, lost before or after its effect, late by any time (also after its sender has given up or
  * died), or doubled. Any answer may be cut, damaged in one bit, or be that for another share.
  *
- * Users. Several nodes work at once. In its own directory a node is alone; in the shared one all write the same names.
+ * Users. Several nodes work at once. In its own directory a node is alone; in the shared one all write the same names, and
+ * in one of the configurations make, remove and move directories there.
  *
  * # What must hold (the names are those of the reports)
  *
