@@ -140,6 +140,11 @@ export async function publishAttempt(
   };
 
   const { written } = order;
+  const { write: quorum } = target.quorums;
+  // shares that share a server are lost together, and where they stand they stay
+  const homes = Math.min(quorum, context.servers().length);
+  if (target.isNew && plans.length < homes)
+    return { kind: 'unproven', reason: `${plans.length} servers answer, ${homes} are needed for something new` };
   if (target.isNew) await writeAll(plans, attempt, write);
   else {
     for (let next = order.next(); next.length > 0 && tookMs() <= limitMs; next = order.next()) {
@@ -149,7 +154,6 @@ export async function publishAttempt(
         return { kind: 'collision', reason: `another writer was first on ${refused.join(', ')}` };
     }
   }
-  const { write: quorum } = target.quorums;
   if (written.size < quorum) {
     const why = [...refused.map((name) => `${name} holds something else`), ...unknown].join('; ');
     const reason = `written on ${written.size} shares, ${quorum} needed (${why || 'too few servers'})`;

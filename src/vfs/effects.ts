@@ -126,8 +126,13 @@ export class Effects {
     return true;
   }
 
+  /** Of one that has a key already, and was never proven, what was sent under that is forgotten. */
   directoryKey(directory: Directory, pair: KeyPair): void {
     const slot = newSlot(pair.privateKeyDer, pair.publicKeyDer);
+    directory.attempts.length = 0;
+    for (const dirty of directory.dirty.values()) dirty.carried = [];
+    directory.unreadable.clear();
+    directory.history = undefined;
     this.tree.setDirectoryCap(directory, { type: 'directory', inner: slot.cap });
     directory.signing = slot.signing;
     directory.newKey = pair;

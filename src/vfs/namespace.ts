@@ -20,6 +20,7 @@ import { entryKey } from './names.js';
 import { hasForeignEntries } from './overwritten.js';
 import { DEPTH_MAX } from './paths.js';
 import type { RememberedDirectory } from './remembered-directories.js';
+import { isReached, leaveLost, movedTo, placesSeen } from './seen-places.js';
 import { isProvenAt } from './tree.js';
 
 /** After a check that could not be made the next one is due this soon. */
@@ -200,6 +201,7 @@ export class Namespace {
   /** The view has this inode under a clean name. */
   place(directory: Directory, name: string, inode: Inode): void {
     directory.clean.set(name, inode);
+    if (inode.place !== undefined && !isReached(inode.place)) movedTo(inode, { directory, name });
     inode.place ??= { directory, name };
     if (inode.directory !== undefined) inode.directory.isLost = false;
     if (isSamePlace(inode, directory, name)) inode.provenPlace ??= { directory, name };
@@ -349,7 +351,7 @@ export class Namespace {
     const isPlaced = isSamePlace(inode, directory, name);
     // unless what was moved there has the name already
     if (directory.clean.get(name) === inode) directory.clean.delete(name);
-    const elsewhere = isPlaced ? this.#cleanPlaceOf(inode) : undefined;
+    const elsewhere = isPlaced ? placesSeen(tree, [inode]).get(inode) : undefined;
     if (elsewhere !== undefined) inode.place = elsewhere;
     else if (isPlaced && inode.directory !== undefined && this.linkGone(directory, name, inode, entry)) {
       this.changed();
@@ -360,18 +362,9 @@ export class Namespace {
       if (inode.directory !== undefined) inode.directory.isLost = true;
     }
     if (isProvenAt(inode, directory, name)) inode.provenPlace = elsewhere;
+    if (inode.directory?.isLost === true) leaveLost(tree, inode.directory);
     tree.dropIfUnused(inode);
     notify({ what: 'entry', parent: directory.inode.number, name });
-  }
-
-  /** Where a directory was seen too: another writer has moved it, or linked it twice. */
-  #cleanPlaceOf(inode: Inode): Inode['place'] {
-    if (inode.directory === undefined) return undefined;
-    for (const { directory } of this.#core.tree.inodes.values()) {
-      if (directory === undefined || directory.isDiscarded) continue;
-      for (const [name, child] of directory.clean) if (child === inode) return { directory, name };
-    }
-    return undefined;
   }
 }
 

@@ -118,6 +118,8 @@ export class Tree {
   }
 
   setDirectoryCap(directory: Directory, cap: DirectoryCap): void {
+    const before = directory.cap === undefined ? undefined : serializeCap(directory.cap);
+    if (before !== undefined && this.#directories.get(before) === directory) this.#directories.delete(before);
     directory.cap = cap;
     const { inner } = cap;
     if (isMutableFile(inner)) directory.keys = slotKeysOf(inner);

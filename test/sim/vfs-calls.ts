@@ -77,9 +77,19 @@ export async function walk(vfs: Vfs, directory: InodeNumber, prefix = ''): Promi
     const { inode, kind, mode } = attributes;
     if (kind === 'directory') for (const [below, each] of await walk(vfs, inode, path)) found.set(below, each);
     else if (kind === 'symlink') found.set(path, { kind, mode, target: await vfs.readSymlink(inode) });
-    else found.set(path, { kind: 'file', mode, content: await contentOf(vfs, inode) });
+    else found.set(path, { kind: 'file', mode, content: await readable(contentOf(vfs, inode)) });
   }
   return found;
+}
+
+/** Two nodes that moved two directories into each other have made a ring, which is shown as what cannot be read. */
+async function readable(content: Promise<string>): Promise<string> {
+  try {
+    return await content;
+  } catch (error) {
+    if (isTahoeError(error, 'unsupported')) return '';
+    throw error;
+  }
 }
 
 /** Each conflict is told once by an operation on the name; then the operation can be made. */

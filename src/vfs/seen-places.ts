@@ -1,0 +1,53 @@
+/**
+ * Where directories stand in the view when other writers move them: a directory has one place, though it may be seen at
+ * two while only one of the directories that name it has been looked at again, or because it is linked twice.
+ */
+import { isDirectory } from '../caps/cap.js';
+import type { Directory, Inode, Place } from './inode.js';
+import { DEPTH_MAX } from './paths.js';
+import type { Tree } from './tree.js';
+
+/** Clean names under which these directories were seen, one of each. `except`: not in this one. */
+export function placesSeen(tree: Tree, wanted: readonly Inode[], except?: Directory): Map<Inode, Place> {
+  const places = new Map<Inode, Place>();
+  const directories = new Set(wanted.filter((inode) => inode.directory !== undefined));
+  if (directories.size === 0) return places;
+  for (const { directory } of tree.inodes.values()) {
+    if (directory === undefined || directory.isDiscarded || directory === except) continue;
+    for (const [name, child] of directory.clean) if (directories.has(child)) places.set(child, { directory, name });
+  }
+  return places;
+}
+
+/** What another writer had moved out of a directory before it was lost is where it was seen since. */
+export function leaveLost(tree: Tree, lost: Directory): void {
+  const left = [...lost.clean.values()].filter(({ place }) => place?.directory === lost);
+  for (const [inode, place] of placesSeen(tree, left, lost)) movedTo(inode, place);
+}
+
+/** From a directory that is lost. */
+export function movedTo(inode: Inode, place: Place): void {
+  if (inode.place !== undefined) inode.place.directory.clean.delete(inode.place.name);
+  inode.place = place;
+  inode.provenPlace = place;
+  const below = inode.directory?.clean;
+  // what seemed to lead back up may lead down from here
+  for (const [name, child] of below ?? []) if (isRing(child)) below!.delete(name);
+}
+
+/** A change of ours stands there, or the way up leads to a root. */
+export function isReached(place: Place): boolean {
+  if (place.directory.dirty.has(place.name)) return true;
+  let at: Place | undefined = place;
+  for (let depth = 0; at !== undefined && depth < DEPTH_MAX; depth++) {
+    const { inode, isRoot }: Directory = at.directory;
+    if (isRoot) return true;
+    at = inode.place;
+  }
+  return false;
+}
+
+/** A directory that would lead back to one above it is shown as something that cannot be read. */
+function isRing({ kind, other }: Inode): boolean {
+  return kind === 'file' && other?.type === 'known' && isDirectory(other.cap);
+}
