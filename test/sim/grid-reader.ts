@@ -66,10 +66,14 @@ export class GridReader {
   /** Contents of all files below a path. */
   async contentsBelow(path: string): Promise<Set<string>> {
     const contents = new Set<string>();
+    // directories that were moved into each other make a ring
+    const listed = new Set<string>();
     const waiting = [await this.at(path)];
     for (let seen = waiting.pop(); seen !== undefined; seen = waiting.pop()) {
       if (seen.kind === 'file') contents.add(seen.content);
-      if (seen.kind === 'directory') waiting.push(...(await this.list(seen.cap)).values());
+      if (seen.kind !== 'directory' || listed.has(seen.cap)) continue;
+      listed.add(seen.cap);
+      waiting.push(...(await this.list(seen.cap)).values());
     }
     return contents;
   }

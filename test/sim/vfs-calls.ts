@@ -13,6 +13,8 @@ export const newDirectory: NewNode = { mode: 0o755, uid: 1, gid: 1 };
 export const newLink: NewNode = { mode: 0o777, uid: 1, gid: 1 };
 
 const READ_MAX = 1 << 20;
+/** Longer than any that is made. */
+const PATH_MAX = 200;
 
 export function toBytes(content: string): Uint8Array {
   return new Uint8Array(Buffer.from(content, 'latin1'));
@@ -71,6 +73,7 @@ export async function close(handle: FileHandle): Promise<void> {
 
 /** Everything below a directory, which is `prefix` itself. */
 export async function walk(vfs: Vfs, directory: InodeNumber, prefix = ''): Promise<Map<string, Found>> {
+  if (prefix.length > PATH_MAX) throw new Error(`a path without end: ${prefix.slice(0, 60)}`);
   const found = new Map<string, Found>([[prefix, { kind: 'directory', mode: (await vfs.attributes(directory)).mode }]]);
   for (const { name, attributes } of await vfs.readDirectory(directory)) {
     const path = `${prefix}/${name}`;

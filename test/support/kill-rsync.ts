@@ -50,15 +50,16 @@ export async function startRsync({ round, target, scratch }: WorkPlace): Promise
     isOver = true;
   });
   const begun = async () => {
-    while (!isOver && finished === 0 && (await versionsIn(target)).size === 0)
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    const isThere = async () => (await folderOnDisk(target).files(ROOT)).some((path) => !isTemporary(path));
+    while (!isOver && finished === 0 && !(await isThere())) await new Promise((resolve) => setTimeout(resolve, 5));
   };
   return {
     killWithinMs: 700,
     begun,
     note: async () => {
       const during = finished;
-      seen = { during, versions: await versionsIn(target) };
+      const known = new Set(generations.flatMap((generation) => [...generation.keys()]));
+      seen = { during, versions: await versionsOf(target, known) };
     },
     complaints: () => complaints(),
     ended: async () => {
@@ -128,13 +129,13 @@ function isTemporary(path: string): boolean {
   return /(^|\/)\.[^/]*$/.test(path);
 }
 
-async function versionsIn(target: string): Promise<Map<string, number>> {
+/** Each is asked for by its name: sshfs may list a folder from memory, without what has come since. */
+async function versionsOf(target: string, paths: Iterable<string>): Promise<Map<string, number>> {
   const folder = folderOnDisk(target);
   const versions = new Map<string, number>();
-  for (const path of await folder.files(ROOT)) {
-    if (isTemporary(path)) continue;
-    const facts = await folder.stat(path);
-    if (facts !== undefined) versions.set(path.slice(ROOT.length + 1), facts.modified.seconds);
+  for (const path of paths) {
+    const facts = await folder.stat(join(ROOT, path));
+    if (facts !== undefined) versions.set(path, facts.modified.seconds);
   }
   return versions;
 }
