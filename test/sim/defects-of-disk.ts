@@ -14,7 +14,7 @@ export const diskDefects: readonly Defect[] = [
     name: 'answer-before-fsync',
     what: 'a sync of the journal is answered at once and made half a second later',
     config: '2-of-4-solo',
-    seeds: 1,
+    seeds: 2,
     seams: {
       disk: (inner, { time }) =>
         eachFile(inner, (file) =>

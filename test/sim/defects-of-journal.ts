@@ -84,7 +84,7 @@ export const journalDefects: readonly Defect[] = [
     name: 'snapshot-without-sync',
     what: 'a close is answered when its snapshot is in the page cache',
     config: '2-of-4-solo',
-    seeds: 9,
+    seeds: 4,
     seams: {
       journal: (open: Open) => async (options) => {
         const opened = await open(options);
@@ -96,7 +96,7 @@ export const journalDefects: readonly Defect[] = [
     name: 'torn-tail-accepted',
     what: 'records that no sync had covered before a crash are taken though only half of them is there',
     config: '2-of-4-solo',
-    seeds: 54,
+    seeds: 13,
     seams: { journal: (open, context) => (options) => openTorn(open, options, context) },
   },
   {

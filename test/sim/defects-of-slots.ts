@@ -148,14 +148,14 @@ export const slotDefects: readonly Defect[] = [
   {
     name: 'no-test-vectors',
     what: 'a version is written whatever stands there',
-    seeds: 28,
+    seeds: 15,
     seams: withSlotCalls((call) => (request, options) => call(isWrite(request) ? untested(request) : request, options)),
   },
   {
     name: 'highest-seq-is-base',
     what: 'the next version is built on the highest sequence number seen, and all others are overwritten',
     config: '1-of-3',
-    seeds: 12,
+    seeds: 4,
     seams: highestIsBase,
   },
   {
@@ -167,13 +167,13 @@ export const slotDefects: readonly Defect[] = [
   {
     name: 'success-at-half-the-shares',
     what: 'a version on half of the shares counts as published: the write quorum is too small',
-    seeds: 1,
+    seeds: 2,
     seams: quorumOf(({ config }) => Math.floor(config.sharesTotal / 2)),
   },
   {
     name: 'unknown-is-success',
     what: 'a write without an answer counts as made, and is not read back',
-    seeds: 4,
+    seeds: 18,
     seams: unknownIsSuccess,
   },
   {

@@ -51,7 +51,7 @@ export const treeDefects: readonly Defect[] = [
     name: 'rename-deletes-first',
     what: 'a rename over a file removes that file and then renames',
     config: '2-of-4-solo',
-    seeds: 28,
+    seeds: 4,
     seams: {
       vfs: (inner, context) =>
         overriding(inner, { rename: (from, to, mode) => renameDeletingFirst(inner, context, from, to, mode) }),
@@ -100,7 +100,7 @@ export const treeDefects: readonly Defect[] = [
   {
     name: 'fsync-at-upload',
     what: 'fsync is answered when the content is on the grid, and not its name',
-    seeds: 3,
+    seeds: 4,
     seams: {
       grid: (inner, { memory }) =>
         overriding(inner, {
@@ -146,7 +146,7 @@ export const treeDefects: readonly Defect[] = [
   {
     name: 'view-never-renewed',
     what: 'what another node changed is not looked for',
-    seeds: 7,
+    seeds: 9,
     seams: { settings: { freshnessMs: 1e12 } },
   },
 ];

@@ -328,8 +328,9 @@ export class OwnUser extends User {
     for (const [path, entry] of names) {
       // what was moved elsewhere meanwhile is no name of this directory any more
       const isThere = states.every((state) => state.get(path)?.kind === entry.kind);
+      const isSame = states.every((state) => state.get(path) === entry);
       if (entry.kind === 'file' && isThere) await this.#checkFile(entry.object, mark);
-      else if (isThere) {
+      else if (isSame) {
         const seen = await this.#seenAt(path);
         if (seen === undefined) this.world.violate('synced is readable elsewhere', `${path} is not on the grid`);
       }
