@@ -5,7 +5,7 @@
  * Where this differs from the blueprint: registers that lag behind after a proof are not brought up in the background
  * (5.10); the next publish does it, and the model check found it not to be needed.
  */
-import { capsEqual, serializeCap } from '../caps/cap.js';
+import { serializeCap } from '../caps/cap.js';
 import { packDirectory } from '../dirnode/packing.js';
 import type { ServerId } from '../encoding/brands.js';
 import { toHex } from '../encoding/bytes.js';
@@ -183,7 +183,7 @@ export class DirectoryPublisher {
     const { map, quorums, assessment, merged } = ground;
     const keys = directory.keys!;
     const stored = this.#storedOf(directory, frozen.names);
-    const removed = removedFrom(directory, frozen.names);
+    const removed = this.#removedFrom(directory, frozen.names);
     const moved = movedAway(directory, frozen.names);
     const isBased = assessment.kind === 'base';
     const attempt = makeAttempt(slots, {
@@ -244,7 +244,23 @@ export class DirectoryPublisher {
 
   /** What somebody has put something into since it was removed here stays. */
   async #recheckRemovals(directory: Directory): Promise<void> {
-    this.#restoreAll(directory, await this.#changedSince(removedFrom(directory, this.eligible(directory))));
+    this.#restoreAll(directory, await this.#changedSince(this.#removedFrom(directory, this.eligible(directory))));
+  }
+
+  /** Born directories that these names take away and that are nowhere else. */
+  #removedFrom(
+    directory: Directory,
+    names: readonly Pick<AttemptedName, 'name' | 'child'>[],
+  ): readonly RemovedDirectory[] {
+    const removed: RemovedDirectory[] = [];
+    for (const { name, child } of names) {
+      const displaced = directory.dirty.get(name)?.displaced;
+      const gone = displaced?.directory;
+      if (gone?.cap === undefined || !gone.isBorn || displaced === child || displaced?.place !== undefined) continue;
+      // it may be linked again, as another object
+      if (this.#core.tree.findDirectory(gone.cap)?.inode.place === undefined) removed.push({ name, gone });
+    }
+    return removed;
   }
 
   /** Those of the removed directories that somebody has put something into meanwhile. */
@@ -369,23 +385,6 @@ export class DirectoryPublisher {
 interface RemovedDirectory {
   readonly name: string;
   readonly gone: Directory;
-}
-
-/** Born directories that these names take away and that are nowhere else. */
-function removedFrom(
-  directory: Directory,
-  names: readonly Pick<AttemptedName, 'name' | 'child'>[],
-): readonly RemovedDirectory[] {
-  const removed: RemovedDirectory[] = [];
-  for (const { name, child } of names) {
-    const displaced = directory.dirty.get(name)?.displaced;
-    const gone = displaced?.directory;
-    if (gone?.cap === undefined || !gone.isBorn || displaced === child || displaced?.place !== undefined) continue;
-    // it is linked again, as another object
-    const isBack = child?.directory?.cap !== undefined && capsEqual(child.directory.cap, gone.cap);
-    if (!isBack) removed.push({ name, gone });
-  }
-  return removed;
 }
 
 /** By name: what an attempt takes away because it was moved to another directory. */

@@ -33,6 +33,9 @@ async function twoNodes(t: ExecutionContext<unknown>, options: VfsGridOptions = 
 /** The node does not look at the directory again before it publishes. */
 const slowToLook: VfsGridOptions = { settings: { freshnessMs: 60_000 } };
 
+/** Nothing is published before somebody waits for it. */
+const slowToPublish: VfsGridOptions = { settings: { publishAfterQuietMs: 60_000, publishAfterMs: 60_000 } };
+
 test('two nodes that add different names to one directory at the same time both end up there', async (t) => {
   const { grid, node, root, rootCap, other, there } = await twoNodes(t);
   const expected: string[] = [];
@@ -432,6 +435,62 @@ test('what is put into a directory that another node removes is not lost: it is 
   await handle.fsync();
   await handle.release();
   t.deepEqual(await seenByAnother(grid, rootCap), { '/d': 'directory', '/d/x': 'file 1', '/d/y': 'file 2' });
+});
+
+for (const restarts of [false, true]) {
+  const when = restarts ? 'also over a restart' : 'as if nothing had been asked';
+  test(`a directory that is removed stays if another node has put something into it by then, ${when}`, async (t) => {
+    const { grid, node, root, rootCap, other, there } = await twoNodes(t, slowToPublish);
+    await node.vfs.makeDirectory(root, 'd', newNode);
+    await drained(node);
+    const d = (await other.vfs.lookup(there, 'd')).inode;
+    await node.vfs.removeDirectory(root, 'd');
+    await put(other.vfs, d, 'x', '1');
+    await drained(other);
+    if (restarts) await node.killAndStart();
+    await drained(node);
+    t.deepEqual(await seenByAnother(grid, rootCap), { '/d': 'directory', '/d/x': 'file 1' });
+    const root2 = (await node.vfs.openRoot(rootCap)).inode;
+    t.deepEqual(await listing(node.vfs, root2), ['d']);
+  });
+}
+
+test('what another node puts into a directory that was replaced here stands beside the new one, and is listed', async (t) => {
+  const { grid, node, root, rootCap, other, there } = await twoNodes(t, slowToPublish);
+  await node.vfs.makeDirectory(root, 'd', newNode);
+  await drained(node);
+  const d = (await other.vfs.lookup(there, 'd')).inode;
+  await node.vfs.removeDirectory(root, 'd');
+  await put(node.vfs, (await node.vfs.makeDirectory(root, 'd', newNode)).inode, 'ours', '2');
+  await put(other.vfs, d, 'theirs', '1');
+  await drained(other);
+  await drained(node);
+  const [conflict] = node.vfs.conflicts();
+  t.like(conflict, { kind: 'fork', path: '/d' });
+  const copy = conflict!.conflictPath!;
+  t.regex(copy, /^\/d\.conflict-/);
+  t.deepEqual(await seenByAnother(grid, rootCap), {
+    '/d': 'directory',
+    '/d/ours': 'file 2',
+    [copy]: 'directory',
+    [`${copy}/theirs`]: 'file 1',
+  });
+});
+
+test('a directory that another node moves is where it is now, with what was put into it here', async (t) => {
+  const { grid, node, root, rootCap, other, there } = await twoNodes(t);
+  const from = (await node.vfs.makeDirectory(root, 'from', newNode)).inode;
+  const d = (await node.vfs.makeDirectory(from, 'd', newNode)).inode;
+  await drained(node);
+  const parent = (await other.vfs.lookup(there, 'from')).inode;
+  await other.vfs.rename({ parent, name: 'd' }, { parent: there, name: 'd' }, 'replace');
+  await drained(other);
+  await eventually(async () => (await listing(node.vfs, root)).includes('d'));
+  await eventually(async () => (await listing(node.vfs, from)).length === 0);
+  t.is((await node.vfs.lookup(root, 'd')).inode, d);
+  await put(node.vfs, d, 'x', '1');
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/from': 'directory', '/d': 'directory', '/d/x': 'file 1' });
 });
 
 test('what is put into a directory that another node replaces by another one goes there', async (t) => {
