@@ -14,19 +14,18 @@ import { type Assessment, assessSlot } from '../mutable/assess-slot.js';
 import { versionKey } from '../mutable/lineage.js';
 import { mapForWriting } from '../mutable/map-slot.js';
 import { type Attempt, makeAttempt, publishAttempt } from '../mutable/publish.js';
-import { readSlotVersion } from '../mutable/read-slot.js';
 import { RegisterHistory } from '../mutable/register-history.js';
 import { retrieveSigningKeys } from '../mutable/retrieve.js';
 import type { SlotKeys } from '../mutable/slot-keys.js';
 import { describeMap, type Quorums, quorumsSeen, type SlotMap, seenShareNumbers } from '../mutable/slot-map.js';
 import type { VfsCore } from './core.js';
 import type { DeltaMerge, FrozenNames } from './delta-merge.js';
+import { Departures } from './departures.js';
 import { type DirectoryMerge, type MergedBase, UnreadableVersion } from './directory-merge.js';
 import type { EligibleNames } from './eligible-names.js';
-import type { AttemptedName, Directory, DirtyName, Inode } from './inode.js';
+import type { AttemptedName, Directory, DirtyName } from './inode.js';
 import type { KeySource } from './key-pool.js';
 import type { Namespace } from './namespace.js';
-import { newConflict } from './new-conflict.js';
 import { contentId, type DirectoryProof, type StoredContent, sharePlacement } from './receipts.js';
 
 /** How long the last servers may take to answer a map after enough have. */
@@ -64,10 +63,12 @@ const nothing: MergedBase = { entries: new Map(), lineage: [], copies: [], hasFo
 export class DirectoryPublisher {
   readonly #core: VfsCore;
   readonly #parts: PublisherParts;
+  readonly #departures: Departures;
 
   constructor(core: VfsCore, parts: PublisherParts) {
     this.#core = core;
     this.#parts = parts;
+    this.#departures = new Departures(core, parts.namespace);
   }
 
   eligible(directory: Directory): DirtyName[] {
@@ -83,8 +84,7 @@ export class DirectoryPublisher {
     const { map, merged, assessment } = ground;
     if (this.#isLeftToOthers(directory, merged)) return this.#notStanding(map);
     directory.signing ??= await retrieveSigningKeys(this.#core.slots, directory.keys!, map);
-    await this.#recheckMoves(directory);
-    await this.#recheckRemovals(directory);
+    await this.#departures.recheck(directory, this.eligible(directory));
     const history = new Set(assessment.kind === 'base' ? [assessment.key, ...assessment.lineage] : []);
     const frozen = await this.#parts.deltas.freeze({ directory, merged: merged.entries, history });
     const isNeeded = merged.hasForks || !this.#isIdle(directory, frozen.names);
@@ -183,8 +183,7 @@ export class DirectoryPublisher {
     const { map, quorums, assessment, merged } = ground;
     const keys = directory.keys!;
     const stored = this.#storedOf(directory, frozen.names);
-    const removed = this.#removedFrom(directory, frozen.names);
-    const moved = movedAway(directory, frozen.names);
+    const departed = this.#departures.of(directory, frozen.names);
     const isBased = assessment.kind === 'base';
     const attempt = makeAttempt(slots, {
       keys,
@@ -206,12 +205,9 @@ export class DirectoryPublisher {
     // before anybody is told: what was published must be reachable, and what was removed must have been known
     if (!(await this.#parts.namespace.recheckLink(directory)))
       return { kind: 'retry', reason: 'its link is gone from the directory above', why: 'unsettled' };
-    const changed = await this.#changedSince(removed);
-    const lost = await this.#lostFromSight(moved);
+    // and before the attempt is closed: after a crash between the two it is all looked at again
+    await this.#departures.settle(directory, departed);
     await this.#keepProof(directory, attempt, frozen, { stored, shares: result.shares });
-    // still before the attempt is closed: after a crash between the two it is all looked at again
-    this.#restoreAll(directory, changed);
-    for (const [name, inode] of lost) this.#restore(directory, name, inode);
     this.#proven(directory, attempt, frozen, merged);
     await ledger.sync();
     return { kind: 'proven' };
@@ -240,90 +236,6 @@ export class DirectoryPublisher {
     } catch (error) {
       this.#core.platform.log.debug('a directory was not looked at again', { error: describeError(error) });
     }
-  }
-
-  /** What somebody has put something into since it was removed here stays. */
-  async #recheckRemovals(directory: Directory): Promise<void> {
-    this.#restoreAll(directory, await this.#changedSince(this.#removedFrom(directory, this.eligible(directory))));
-  }
-
-  /** Born directories that these names take away and that are nowhere else. */
-  #removedFrom(
-    directory: Directory,
-    names: readonly Pick<AttemptedName, 'name' | 'child'>[],
-  ): readonly RemovedDirectory[] {
-    const removed: RemovedDirectory[] = [];
-    for (const { name, child } of names) {
-      const displaced = directory.dirty.get(name)?.displaced;
-      const gone = displaced?.directory;
-      if (gone?.cap === undefined || !gone.isBorn || displaced === child || displaced?.place !== undefined) continue;
-      // it may be linked again, as another object
-      if (this.#core.tree.findDirectory(gone.cap)?.inode.place === undefined) removed.push({ name, gone });
-    }
-    return removed;
-  }
-
-  /** Those of the removed directories that somebody has put something into meanwhile. */
-  async #changedSince(removed: readonly RemovedDirectory[]): Promise<RemovedDirectory[]> {
-    const isChanged = await Promise.all(removed.map(({ gone }) => this.#isChangedSinceRemoved(gone)));
-    return removed.filter((_, index) => isChanged[index]);
-  }
-
-  async #isChangedSinceRemoved({ keys, removedVersions }: Directory): Promise<boolean> {
-    if (keys === undefined || removedVersions.length === 0) return false;
-    const version = await readSlotVersion(this.#core.slots, keys, this.#core.quorums);
-    return version !== undefined && !removedVersions.includes(versionKey(version));
-  }
-
-  #restoreAll(directory: Directory, changed: readonly RemovedDirectory[]): void {
-    for (const { name, gone } of changed) this.#restore(directory, name, this.#parts.namespace.inodes.reopen(gone));
-  }
-
-  /** Before the old name of something that was moved goes away the new one must be there, and still lead to a root. */
-  async #recheckMoves(directory: Directory): Promise<void> {
-    for (const { child, displaced } of this.eligible(directory)) {
-      const place = child === undefined ? displaced?.place : undefined;
-      if (place !== undefined && place.directory !== directory) await this.#parts.namespace.recheckChain(displaced!);
-    }
-  }
-
-  /** Two nodes that move two directories into each other at once may both have found the way to a root. */
-  async #lostFromSight(moved: ReadonlyMap<string, Inode>): Promise<[string, Inode][]> {
-    const lost: [string, Inode][] = [];
-    for (const [name, inode] of moved) {
-      if (inode.place !== undefined && !(await this.#parts.namespace.recheckChain(inode))) lost.push([name, inode]);
-    }
-    return lost;
-  }
-
-  /**
-   * Its removal would lose from sight what another node has done in the same moment. Under its name, or beside what this
-   * node has put there instead.
-   */
-  #restore(directory: Directory, name: string, child: Inode): void {
-    const { platform, notify } = this.#core;
-    const shown = this.#linkAgain(directory, name, child);
-    notify({ what: 'entry', parent: directory.inode.number, name: shown });
-    platform.log.warn('what was removed or moved away is linked again: another node has changed the same directories', {
-      inode: child.number,
-    });
-  }
-
-  #linkAgain(directory: Directory, name: string, child: Inode): string {
-    const { ledger, counters } = this.#core;
-    const dirty = directory.dirty.get(name);
-    if (dirty !== undefined && dirty.child === undefined) {
-      const { expected, displaced } = dirty;
-      ledger.names([{ directory, name, child, expected, displaced }]);
-      return name;
-    }
-    const sides = { ours: undefined, theirs: undefined };
-    const conflict = newConflict(this.#core, { kind: 'fork', directory, name, ...sides, isReported: true });
-    const { copyName } = conflict;
-    ledger.names([{ directory, name: copyName, child, expected: undefined, displaced: undefined }]);
-    ledger.listConflict(conflict);
-    counters.conflictsFound++;
-    return copyName;
   }
 
   /** Durable before anybody is told: the contents against rollback, and what a receipt says. */
@@ -380,22 +292,6 @@ export class DirectoryPublisher {
   async #giveKey(directory: Directory): Promise<void> {
     this.#core.ledger.directoryKey(directory, await this.#parts.keys.take());
   }
-}
-
-interface RemovedDirectory {
-  readonly name: string;
-  readonly gone: Directory;
-}
-
-/** By name: what an attempt takes away because it was moved to another directory. */
-function movedAway(directory: Directory, names: readonly AttemptedName[]): Map<string, Inode> {
-  const moved = new Map<string, Inode>();
-  for (const { name, child } of names) {
-    const displaced = directory.dirty.get(name)?.displaced;
-    if (child !== undefined || displaced?.place === undefined || displaced.place.directory === directory) continue;
-    moved.set(name, displaced);
-  }
-  return moved;
 }
 
 function nextOwnSequence(directory: Directory): number {

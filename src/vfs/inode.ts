@@ -59,6 +59,8 @@ export class Inode {
 
   /** How often the kernel holds this number. */
   remembered = 0;
+  /** Nobody may ask for it any more: it is there for what is still to be published. */
+  isForgotten = false;
   handles = 0;
   /** True once the journal describes this inode, so that replay knows it. */
   journaled = false;

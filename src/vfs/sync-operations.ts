@@ -141,7 +141,13 @@ export class SyncOperations implements HandleOwner {
 
   /** Waits until every directory from the inode up to the first proven one, and so to a root, is published. */
   async #publishChain(inode: Inode, signal: AbortSignal | undefined): Promise<void> {
-    for (let current = inode, depth = 0; current.place !== undefined && depth < DEPTH_MAX; depth++) {
+    for (let current = inode, depth = 0; depth < DEPTH_MAX; depth++) {
+      if (current.place === undefined) {
+        // given up meanwhile for what another node has made under the same name: there it has to be published again
+        if (current === inode || current.directory?.isDiscarded !== true) break;
+        current = inode;
+        continue;
+      }
       const { directory, name } = current.place;
       const change = directory.dirty.get(name)?.change;
       if (change !== undefined) {

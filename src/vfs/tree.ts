@@ -48,7 +48,7 @@ export class Tree {
 
   inode(number: number): Inode {
     const inode = this.inodes.get(number) ?? this.#aliases.get(number);
-    if (inode === undefined)
+    if (inode === undefined || inode.isForgotten)
       throw new TahoeError('no such inode', { kind: 'stale', op: 'vfs.inode', subject: `${number}` });
     return inode;
   }
@@ -328,18 +328,21 @@ export class Tree {
 
   /** A directory that was forgotten as an inode is found again. False if its number was given away meanwhile. */
   revive(inode: Inode): boolean {
-    const there = this.inodes.get(inode.number);
-    if (there === undefined) this.inodes.set(inode.number, inode);
-    return there === undefined || there === inode;
+    const there = this.inodes.get(inode.number) ?? inode;
+    if (there !== inode) return false;
+    this.inodes.set(inode.number, inode);
+    inode.isForgotten = false;
+    return true;
   }
 
   /** Forgets an inode that nothing refers to any more. */
   dropIfUnused(inode: Inode): void {
     const isNeeded =
       inode.place !== undefined || inode.handles > 0 || inode.remembered > 0 || inode.directory?.isRoot === true;
-    if (isNeeded || this.dirtyFiles.has(inode) || isDisplaced(inode)) return;
+    if (isNeeded || this.dirtyFiles.has(inode)) return;
     if (inode.directory !== undefined && this.pending.has(inode.directory)) return;
-    this.inodes.delete(inode.number);
+    inode.isForgotten = true;
+    if (!isDisplaced(inode)) this.inodes.delete(inode.number);
   }
 }
 
