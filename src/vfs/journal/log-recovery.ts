@@ -1,7 +1,7 @@
 /** Reads the segments that an earlier process left: what is the log, where does it end, is anything damaged. */
 import { readU64 } from '../../encoding/bytes.js';
 import { TahoeError } from '../../errors/tahoe-error.js';
-import type { FileStore } from '../../platform/file-store.js';
+import type { FileStore, OpenedFile } from '../../platform/file-store.js';
 import { type Checkpoint, readCheckpoint } from './checkpoint-file.js';
 import type { LogPosition, LogRecord } from './log.js';
 import {
@@ -19,6 +19,9 @@ import {
   segmentOf,
 } from './segment.js';
 import { segmentNumberOf, segmentPath } from './segment-pool.js';
+
+/** Bytes of a segment that are looked at together. */
+const PIECE_BYTES = 1024 * 1024;
 
 export interface SegmentFile {
   readonly number: number;
@@ -123,10 +126,22 @@ async function readHeaders(
     if (sizeBytes < 2 * HEADER_BYTES) return { headers: ['blank'], sizeBytes };
     const first = await file.read(0, HEADER_BYTES);
     const last = await file.read(sizeBytes - HEADER_BYTES, HEADER_BYTES);
-    return { headers: [parseHeader(first, keys), parseHeader(last, keys)], sizeBytes };
+    const headers = [parseHeader(first, keys), parseHeader(last, keys)];
+    // Cut off in the write of its first header, before anything else: it was never finished either.
+    const isBegun = typeof headers[0] === 'string' && headers[1] === 'blank' && (await isBlankBehind(file, sizeBytes));
+    return { headers: isBegun ? ['blank'] : headers, sizeBytes };
   } finally {
     await file.close();
   }
+}
+
+/** True if nothing but zeros follows the first header. */
+async function isBlankBehind(file: OpenedFile, sizeBytes: number): Promise<boolean> {
+  for (let offset = HEADER_BYTES; offset < sizeBytes; offset += PIECE_BYTES) {
+    const piece = await file.read(offset, PIECE_BYTES);
+    if (piece.some((byte) => byte !== 0)) return false;
+  }
+  return true;
 }
 
 class Recoverer {

@@ -121,6 +121,22 @@ test('one damaged header does not matter, both are reported', async (t) => {
   t.is(await kindOf(() => replayed(disk)), 'corrupt');
 });
 
+test('a segment that was cut off while its first header was written is not damage', async (t) => {
+  const { disk, ends } = await unsyncedTail();
+  const next = '/journal/000000002.log';
+  t.true(
+    (await disk.readFile(next)).some((byte) => byte !== 0),
+    'prepared',
+  );
+  for (let written = 0; written <= HEADER_BYTES; written += 8) {
+    const cut = disk.clone();
+    cut.damage(next, (bytes) => bytes.fill(0, written));
+    t.is((await replayed(cut)).length, ends.length, `${written} bytes`);
+  }
+  disk.damage(next, (bytes) => bytes.fill(9));
+  t.is(await kindOf(() => replayed(disk)), 'corrupt', 'something stands behind the header');
+});
+
 test('damage before the synced position is corruption, touches nothing, and the rest can be salvaged', async (t) => {
   const disk = new CrashFileStore();
   const log = await freshLog(disk);
