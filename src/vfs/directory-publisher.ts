@@ -141,7 +141,7 @@ export class DirectoryPublisher {
       case 'rolled-back':
         return { kind: 'stopped', reason: `rolled back on the servers: ${assessment.reason}` };
       case 'absent':
-        if (!directory.isBorn) return this.#newGround(directory, map, { map, quorums, assessment, merged: nothing });
+        if (!directory.isBorn) return this.#newGround(directory, { map, quorums, assessment, merged: nothing });
         return { kind: 'retry', reason: 'no share of it is on the servers that answer', why: 'failure' };
       case 'base': {
         if (assessment.isRolledBack) this.#alarm(directory, map);
@@ -163,8 +163,8 @@ export class DirectoryPublisher {
    * Nothing of a directory that was never proven is seen. What was sent may stand where nobody answers, and the same
    * share numbers must not be placed elsewhere: it begins anew in another slot, since nobody knows of this one.
    */
-  async #newGround(directory: Directory, { silent }: SlotMap, ground: Ground): Promise<Ground | PublishRound> {
-    if (directory.attempts.length === 0 || silent.size === 0) return ground;
+  async #newGround(directory: Directory, ground: Ground): Promise<Ground | PublishRound> {
+    if (directory.attempts.length === 0 || ground.map.silent.size === 0) return ground;
     await this.#giveKey(directory);
     return { kind: 'retry', reason: 'servers that may hold a first version do not answer', why: 'unsettled' };
   }

@@ -79,8 +79,8 @@ export class Effects {
   }
 
   snapshot(inode: Inode, generation: number): void {
-    inode.content!.isNew = false;
     const content = inode.content!;
+    content.isNew = false;
     content.snapshot?.release();
     content.snapshot = content.overlay!.snapshot();
     content.generation = generation;

@@ -39,9 +39,7 @@ export class EntryInodes {
 
   /** True if an entry links this directory, and not into itself. */
   leadsTo(directory: Directory, entry: PackedEntry, to: Directory): boolean {
-    const { child } = factsOf(directory, entry);
-    if (child.type !== 'known' || !isDirectory(child.cap)) return false;
-    return this.#core.tree.findDirectory(child.cap) === to && !this.#isAbove(directory, to.inode);
+    return this.#directoryOf(factsOf(directory, entry)) === to && !this.#isAbove(directory, to.inode);
   }
 
   /** A directory that was given up, as a new object over what the grid has of it. */
@@ -56,11 +54,15 @@ export class EntryInodes {
     return inode;
   }
 
-  #existing({ child }: EntryFacts): Inode | undefined {
+  #existing(facts: EntryFacts): Inode | undefined {
+    const known = this.#directoryOf(facts)?.inode;
+    return known !== undefined && this.#core.tree.revive(known) ? known : undefined;
+  }
+
+  /** The directory that an entry refers to, if it is known. */
+  #directoryOf({ child }: EntryFacts): Directory | undefined {
     if (child.type !== 'known' || !isDirectory(child.cap)) return undefined;
-    const { tree } = this.#core;
-    const known = tree.findDirectory(child.cap)?.inode;
-    return known !== undefined && tree.revive(known) ? known : undefined;
+    return this.#core.tree.findDirectory(child.cap);
   }
 
   /** Two nodes can move two directories into each other; whoever walks the tree would never come to an end. */

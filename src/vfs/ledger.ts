@@ -175,9 +175,8 @@ export class Ledger {
       w: displaced?.number ?? null,
     }));
     const versions = removed?.ownVersions ?? [];
-    const record: records.NamesRecord = { t: change, c: encoded };
-    const isKnown = removed?.journaled === true;
-    this.#writer.append(kinds.names, isKnown ? { ...record, x: [removed.inode.number, versions] } : record);
+    const gone = removed?.journaled === true ? { x: [removed.inode.number, versions] as const } : {};
+    this.#writer.append(kinds.names, { t: change, c: encoded, ...gone } satisfies records.NamesRecord);
     this.#tree.applyNames(changes, change, this.#clock.monotonicMs());
     if (removed !== undefined) this.#tree.discardDirectory(removed, versions);
   }

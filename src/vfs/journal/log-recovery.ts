@@ -127,9 +127,10 @@ async function readHeaders(
     const first = await file.read(0, HEADER_BYTES);
     const last = await file.read(sizeBytes - HEADER_BYTES, HEADER_BYTES);
     const headers = [parseHeader(first, keys), parseHeader(last, keys)];
+    const isCut = typeof headers[0] === 'string' && headers[0] !== 'blank' && headers[1] === 'blank';
     // Cut off in the write of its first header, before anything else: it was never finished either.
-    const isBegun = typeof headers[0] === 'string' && headers[1] === 'blank' && (await isBlankBehind(file, sizeBytes));
-    return { headers: isBegun ? ['blank'] : headers, sizeBytes };
+    if (isCut && (await isBlankBehind(file, sizeBytes))) return { headers: ['blank'], sizeBytes };
+    return { headers, sizeBytes };
   } finally {
     await file.close();
   }
