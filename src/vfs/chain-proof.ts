@@ -7,7 +7,7 @@ import { TahoeError } from '../errors/tahoe-error.js';
 import { versionKey } from '../mutable/lineage.js';
 import type { Directory, Inode } from './inode.js';
 import type { Namespace } from './namespace.js';
-import { DEPTH_MAX } from './paths.js';
+import { upwards } from './paths.js';
 import type { WriteBack } from './write-back.js';
 
 export class ChainProof {
@@ -39,13 +39,7 @@ export class ChainProof {
 
 /** The inode and the directories above it, as far as each has a name. */
 function linksTo(inode: Inode): Inode[] {
-  const chain: Inode[] = [];
-  let current: Inode | undefined = inode;
-  while (current?.place !== undefined && chain.length <= DEPTH_MAX) {
-    chain.push(current);
-    current = current.place.directory.inode;
-  }
-  return chain;
+  return [...upwards(inode)].filter(({ place }) => place !== undefined);
 }
 
 function checkLinks(chain: readonly Inode[]): void {

@@ -163,7 +163,7 @@ export class DeltaMerge {
   /** Theirs keeps the name. Ours gets one of its own, and the inode and its handles go with it. */
   #copy(judged: Judged): void {
     const { directory, dirty, expected, stands } = judged;
-    const { ledger, platform, notify, counters } = this.#core;
+    const { ledger, platform, notify } = this.#core;
     const copyName = this.#copyName(judged);
     const conflict = newConflict(this.#core, {
       kind: expected === undefined ? 'created' : 'changed',
@@ -175,7 +175,6 @@ export class DeltaMerge {
       isReported: false,
     });
     ledger.conflict(conflict);
-    counters.conflictsFound++;
     for (const name of [dirty.name, copyName]) notify({ what: 'entry', parent: directory.inode.number, name });
     platform.log.error('UncoordinatedWriteError: another writer has changed the same name; ours is beside it', {
       directory: directory.inode.number,
@@ -200,7 +199,7 @@ export class DeltaMerge {
 
   /** Copies that a merge of forks has made, for the list. Once: the name says which. */
   listCopies(directory: Directory, copies: readonly { name: string; copyName: string; entry: PackedEntry }[]): void {
-    const { ledger, platform, counters } = this.#core;
+    const { ledger, platform } = this.#core;
     for (const { name, copyName, entry } of copies) {
       if ([...directory.conflicts].some((known) => known.copyName === copyName)) continue;
       const theirs = directory.base?.entries.get(name);
@@ -215,7 +214,6 @@ export class DeltaMerge {
         isReported: true,
       });
       ledger.listConflict(conflict);
-      counters.conflictsFound++;
       platform.log.error('UncoordinatedWriteError: two versions of a directory had the same name; both are kept', {
         directory: directory.inode.number,
         conflict: conflict.id,

@@ -94,7 +94,7 @@ export class Departures {
 
   /** Under its name, or beside what this node has put there instead. Returns the name. */
   #linkAgain(directory: Directory, name: string, child: Inode): string {
-    const { ledger, counters } = this.#core;
+    const { ledger } = this.#core;
     const dirty = directory.dirty.get(name);
     if (dirty !== undefined && dirty.child === undefined) {
       const { expected, displaced } = dirty;
@@ -106,7 +106,6 @@ export class Departures {
     const { copyName } = conflict;
     ledger.names([{ directory, name: copyName, child, expected: undefined, displaced: undefined }]);
     ledger.listConflict(conflict);
-    counters.conflictsFound++;
     return copyName;
   }
 }

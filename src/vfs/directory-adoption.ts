@@ -11,7 +11,7 @@ import type { Directory, Inode } from './inode.js';
 import { entryKey } from './names.js';
 import type { Namespace } from './namespace.js';
 import { newConflict } from './new-conflict.js';
-import { DEPTH_MAX } from './paths.js';
+import { upwards } from './paths.js';
 
 export class DirectoryAdoption {
   readonly #core: VfsCore;
@@ -90,7 +90,7 @@ export class DirectoryAdoption {
 
   /** The name is theirs, and not a directory: ours goes beside it. */
   #setAside(parent: Directory, name: string): void {
-    const { ledger, platform, counters } = this.#core;
+    const { ledger, platform } = this.#core;
     const conflict = newConflict(this.#core, {
       kind: 'removed-above',
       directory: parent,
@@ -100,7 +100,6 @@ export class DirectoryAdoption {
       isReported: false,
     });
     ledger.conflict(conflict);
-    counters.conflictsFound++;
     platform.log.error('UncoordinatedWriteError: a directory with changes of ours was replaced; it is beside it', {
       directory: parent.inode.number,
       conflict: conflict.id,
@@ -154,10 +153,7 @@ export class DirectoryAdoption {
   #hasWorkBelow(own: Directory): boolean {
     const { pending, dirtyFiles } = this.#core.tree;
     const isBelow = (inode: Inode) => {
-      for (let current = inode, depth = 0; current.place !== undefined && depth < DEPTH_MAX; depth++) {
-        if (current.place.directory === own) return true;
-        current = current.place.directory.inode;
-      }
+      for (const { place } of upwards(inode)) if (place?.directory === own) return true;
       return false;
     };
     for (const directory of pending) {

@@ -5,7 +5,7 @@ import { encodeUtf8, readU64 } from '../encoding/bytes.js';
 import type { VfsCore } from './core.js';
 import { applyEntry, type EntryFacts, factsOf } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
-import { DEPTH_MAX } from './paths.js';
+import { upwards } from './paths.js';
 import type { InodeNumber } from './vfs.js';
 
 /** Inodes and their numbers, of entries and of new objects. */
@@ -67,11 +67,7 @@ export class EntryInodes {
 
   /** Two nodes can move two directories into each other; whoever walks the tree would never come to an end. */
   #isAbove(directory: Directory, inode: Inode | undefined): boolean {
-    let above: Inode | undefined = directory.inode;
-    for (let depth = 0; above !== undefined && depth < DEPTH_MAX; depth++) {
-      if (above === inode) return true;
-      above = above.place?.directory.inode;
-    }
+    for (const above of upwards(directory.inode)) if (above === inode) return true;
     return false;
   }
 

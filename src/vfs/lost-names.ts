@@ -60,7 +60,6 @@ export class LostNames {
       const isListed = [...directory.conflicts].some(({ kept }) => kept !== undefined && bytesEqual(kept, entry.raw));
       if (isListed) continue;
       ledger.listConflict(this.#conflict(directory, entry));
-      counters.conflictsFound++;
       counters.namesMissing++;
       listed++;
     }

@@ -1,4 +1,4 @@
-/** A conflict at the moment when it is found. */
+/** A conflict at the moment when it is found, and counted. */
 import { conflictName } from './conflict-name.js';
 import type { VfsCore } from './core.js';
 import type { OpenConflict } from './inode.js';
@@ -8,8 +8,9 @@ import { joinPath, pathOf } from './paths.js';
 export type FoundConflict = Omit<OpenConflict, 'id' | 'copyName' | 'path' | 'whenMs'> & { readonly copyName?: string };
 
 /** It is known to nobody yet: the ledger keeps it. */
-export function newConflict({ tree, platform, nodeName }: VfsCore, found: FoundConflict): OpenConflict {
+export function newConflict({ tree, platform, nodeName, counters }: VfsCore, found: FoundConflict): OpenConflict {
   const { directory, name } = found;
+  counters.conflictsFound++;
   const whenMs = platform.clock.wallMs();
   const isTaken = (candidate: string) => directory.isTaken(candidate);
   return {

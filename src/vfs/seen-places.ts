@@ -4,7 +4,7 @@
  */
 import { isDirectory } from '../caps/cap.js';
 import type { Directory, Inode, Place } from './inode.js';
-import { DEPTH_MAX } from './paths.js';
+import { upwards } from './paths.js';
 import type { Tree } from './tree.js';
 
 /** Clean names under which these directories were seen, one of each. `except`: not in this one. */
@@ -38,12 +38,7 @@ export function movedTo(inode: Inode, place: Place): void {
 /** A change of ours stands there, or the way up leads to a root. */
 export function isReached(place: Place): boolean {
   if (place.directory.dirty.has(place.name)) return true;
-  let at: Place | undefined = place;
-  for (let depth = 0; at !== undefined && depth < DEPTH_MAX; depth++) {
-    const { inode, isRoot }: Directory = at.directory;
-    if (isRoot) return true;
-    at = inode.place;
-  }
+  for (const { directory } of upwards(place.directory.inode)) if (directory?.isRoot) return true;
   return false;
 }
 

@@ -84,7 +84,7 @@ function readerOf(source: UploadSource): Pick<NewVersion, 'read'> {
 
 /** The name stays with the mutable file. Ours goes beside it, and with it the inode and its handles. */
 function leaveSlot(core: VfsCore, inode: Inode, { directory, name }: Inode['place'] & object): void {
-  const { ledger, platform, notify, counters } = core;
+  const { ledger, platform, notify } = core;
   const conflict = newConflict(core, {
     kind: 'changed',
     directory,
@@ -95,7 +95,6 @@ function leaveSlot(core: VfsCore, inode: Inode, { directory, name }: Inode['plac
     isReported: false,
   });
   ledger.conflict(conflict);
-  counters.conflictsFound++;
   for (const each of [name, conflict.copyName]) notify({ what: 'entry', parent: directory.inode.number, name: each });
   platform.log.error('UncoordinatedWriteError: another writer has changed a mutable file; ours is beside it', {
     directory: directory.inode.number,

@@ -9,7 +9,7 @@ import type { Directory, Inode } from './inode.js';
 import type { NameOperations } from './name-operations.js';
 import type { Namespace } from './namespace.js';
 import { setAsideOpenFiles } from './open-at-crash.js';
-import { DEPTH_MAX, pathOf } from './paths.js';
+import { DEPTH_MAX, pathOf, upwards } from './paths.js';
 import type { FileSystemStatistics, SyncState, VfsStatus } from './vfs.js';
 import type { WriteBack } from './write-back.js';
 
@@ -240,14 +240,12 @@ export class SyncOperations implements HandleOwner {
     let worst: SyncState = worse(this.#contentState(inode), this.#conflicts.stateOf(inode) ?? { state: 'grid' });
     // what a directory holds are its names
     if (inode.directory !== undefined && inode.directory.dirty.size > 0) worst = worse(worst, { state: 'uploading' });
-    for (let current: Inode | undefined = inode, depth = 0; current !== undefined && depth < DEPTH_MAX; depth++) {
-      const { place, directory } = current as Inode;
+    for (const { place, directory } of upwards(inode)) {
       if (directory?.problem !== undefined) worst = worse(worst, directory.problem);
       if (directory !== undefined && !directory.isBorn) worst = worse(worst, { state: 'local' });
       const dirty = place?.directory.dirty.get(place.name);
       if (dirty !== undefined)
         worst = worse(worst, { state: this.#contentState(inode).state === 'local' ? 'local' : 'uploading' });
-      current = place?.directory.inode;
     }
     return worst;
   }

@@ -18,10 +18,10 @@ import {
   positionOf,
   RECORD_OVERHEAD_BYTES,
   type RecordType,
-  type SegmentCipher,
   segmentOf,
 } from './segment.js';
 import { isFull, type ReadySegment, SegmentPool, segmentPath } from './segment-pool.js';
+import { SegmentTable, type UsedSegment } from './segment-table.js';
 
 const CACHE_BYTES = 16 * 1024 * 1024;
 /** Appending far ahead of the disk makes each write dearer (the kernel begins to throttle). */
@@ -101,15 +101,6 @@ interface EngineOptions extends LogOptions {
   readonly recovery: Recovery;
 }
 
-interface Segment {
-  readonly path: string;
-  readonly cipher: SegmentCipher;
-  readonly sizeBytes: number;
-  holds: number;
-  /** End of the log when the last hold was dropped: what made it superfluous must be durable before it is recycled. */
-  freeAfter: LogPosition;
-}
-
 /** A segment of this process with bytes that no sync has covered yet, or the one being filled. */
 interface ActiveSegment extends ReadySegment {
   offset: number;
@@ -117,25 +108,20 @@ interface ActiveSegment extends ReadySegment {
 
 class LogEngine implements Log {
   readonly #options: EngineOptions;
-  readonly #segments = new Map<number, Segment>();
+  readonly #segments = new SegmentTable((number, segment) => this.#release(number, segment));
   readonly #pool: SegmentPool;
   readonly #reader: RecordReader;
   readonly #group = new GroupSync(() => this.#syncNow());
   /** Filled segments that the next sync must cover; then they are closed. */
   #filled: ActiveSegment[] = [];
-  /** Holds that replay makes in segments which are gone, because a later record dropped them. */
-  readonly #missing = new Map<number, number>();
   #current: ActiveSegment | undefined;
   #end: LogPosition;
   #syncedTo: LogPosition;
   #unsyncedBytes = 0;
   #checkpoint: Checkpoint | undefined;
-  #isReplaying = true;
   #isCheckpointing = false;
   #isClosed = false;
   #failure: TahoeError | undefined;
-  /** Recycling of files goes on in the background, one after the other. */
-  #recycling: Promise<void> = Promise.resolve();
 
   constructor(options: EngineOptions) {
     const { recovery, segmentBytes } = options;
@@ -144,13 +130,13 @@ class LogEngine implements Log {
     this.#syncedTo = recovery.end;
     this.#checkpoint = recovery.checkpoint;
     for (const { number, path, sizeBytes, cipher } of recovery.kept) {
-      if (cipher !== undefined) this.#segments.set(number, { path, sizeBytes, cipher, holds: 0, freeAfter: 0 });
+      if (cipher !== undefined) this.#segments.add(number, { path, sizeBytes, cipher });
     }
     this.#pool = new SegmentPool({
       ...options,
       firstNumber: recovery.highestNumber + 1,
       // While nothing can be recycled the limit must not keep the node from starting.
-      mayPrepare: (ready) => ready < 1 || this.#segments.size + ready < Math.floor(options.limitBytes / segmentBytes),
+      mayPrepare: (ready) => ready < 1 || this.#segments.count + ready < Math.floor(options.limitBytes / segmentBytes),
     });
     this.#reader = new RecordReader(options.files, this.#segments, CACHE_BYTES);
   }
@@ -201,59 +187,37 @@ class LogEngine implements Log {
   }
 
   hold(position: LogPosition): void {
-    const number = segmentOf(position);
-    const segment = this.#segments.get(number);
-    if (segment !== undefined) segment.holds += 1;
-    else if (this.#isReplaying) this.#missing.set(number, (this.#missing.get(number) ?? 0) + 1);
-    else throw missingSegment(number);
+    this.#segments.hold(position);
   }
 
   drop(position: LogPosition): void {
-    const number = segmentOf(position);
-    const segment = this.#segments.get(number);
-    if (segment === undefined && this.#isReplaying) {
-      this.#missing.set(number, (this.#missing.get(number) ?? 0) - 1);
-      return;
-    }
-    assert(segment !== undefined && segment.holds > 0, 'dropped more often than held');
-    segment.holds -= 1;
-    if (segment.holds > 0) return;
-    segment.freeAfter = this.#end;
-    if (this.#isReplaying || number >= this.#replayStart()) return;
+    const isFree = this.#segments.drop(position, this.#end);
+    if (!isFree || this.#segments.isReplaying || segmentOf(position) >= this.#replayStart()) return;
     if (this.#syncedTo < this.#end) this.#syncAhead();
-    else this.#recycle(number, segment);
+    else this.#recycleObsolete();
   }
 
   async finishReplay(): Promise<void> {
-    assert(this.#isReplaying, 'replay was finished before');
-    for (const [number, holds] of this.#missing) {
-      if (holds !== 0) throw missingSegment(number);
-    }
-    // Replay may have begun at a checkpoint whose file was not written any more.
-    if (this.#checkpoint !== undefined) await this.#writeCheckpoint(this.#checkpoint);
-    this.#isReplaying = false;
+    await this.#segments.finishReplay(async () => {
+      // Replay may have begun at a checkpoint whose file was not written any more.
+      if (this.#checkpoint !== undefined) await this.#writeCheckpoint(this.#checkpoint);
+    });
     this.#recycleObsolete();
-    await this.#recycling;
+    await this.#segments.whenRecycled();
   }
 
   get checkpointDue(): boolean {
     const begin = this.#replayStart();
     const end = this.#checkpoint === undefined ? 0 : segmentOf(this.#checkpoint.end);
-    let since = 0;
-    let waiting = 0;
-    for (const [number, segment] of this.#segments) {
-      if (number < begin) continue;
-      since += 1;
-      if (number > end && segment.holds === 0 && number !== this.#current?.number) waiting += 1;
-    }
     // A checkpoint that is long itself may be followed by more before the next one pays.
-    const isLong = since > CHECKPOINT_SEGMENTS + 2 * (end - begin);
-    return isLong || (waiting > 0 && this.#freeBytes() < this.#options.limitBytes / 4);
+    const isLong = this.#segments.countFrom(begin) > CHECKPOINT_SEGMENTS + 2 * (end - begin);
+    if (isLong || this.#current === undefined) return isLong;
+    return this.#freeBytes() < this.#options.limitBytes / 4 && this.#segments.hasUnheld(end, this.#current.number);
   }
 
   async checkpoint(write: () => void, expectedBytes = 0): Promise<void> {
     this.#checkUsable();
-    assert(!this.#isReplaying, 'finish replay before the first checkpoint');
+    assert(!this.#segments.isReplaying, 'finish replay before the first checkpoint');
     if (this.#isCheckpointing)
       throw new TahoeError('a checkpoint is running', { kind: 'busy', op: 'journal.checkpoint' });
     this.#isCheckpointing = true;
@@ -266,15 +230,14 @@ class LogEngine implements Log {
       await this.#writeCheckpoint(checkpoint);
       this.#checkpoint = checkpoint;
       this.#recycleObsolete();
-      await this.#recycling;
+      await this.#segments.whenRecycled();
     } finally {
       this.#isCheckpointing = false;
     }
   }
 
   usage(): LogUsage {
-    let bytes = this.#pool.fileCount * this.#options.segmentBytes;
-    for (const segment of this.#segments.values()) bytes += segment.sizeBytes;
+    const bytes = this.#pool.fileCount * this.#options.segmentBytes + this.#segments.bytes;
     return { bytes, freeBytes: Math.max(0, this.#freeBytes()) };
   }
 
@@ -284,7 +247,7 @@ class LogEngine implements Log {
       if (this.#failure === undefined) await this.#closeCleanly();
     } finally {
       this.#isClosed = true;
-      await this.#recycling;
+      await this.#segments.whenRecycled();
       await this.#pool.close();
       await this.#reader.close();
       const own = this.#current === undefined ? this.#filled : [...this.#filled, this.#current];
@@ -313,7 +276,7 @@ class LogEngine implements Log {
   #freeBytes(): number {
     const { limitBytes, reserveBytes, segmentBytes } = this.#options;
     const perSegment = segmentBytes - 2 * HEADER_BYTES;
-    const allowed = (Math.floor(limitBytes / segmentBytes) - this.#segments.size) * perSegment - reserveBytes;
+    const allowed = (Math.floor(limitBytes / segmentBytes) - this.#segments.count) * perSegment - reserveBytes;
     const provided = isFull(this.#pool.problem) ? (this.#pool.readyCount - 1) * perSegment : Number.POSITIVE_INFINITY;
     return Math.max(0, this.#roomBytes() + Math.min(allowed, provided));
   }
@@ -333,7 +296,7 @@ class LogEngine implements Log {
     this.#current = { ...next, offset: HEADER_BYTES };
     const { directory, segmentBytes } = this.#options;
     const path = segmentPath(directory, next.number);
-    this.#segments.set(next.number, { path, sizeBytes: segmentBytes, cipher: next.cipher, holds: 0, freeAfter: 0 });
+    this.#segments.add(next.number, { path, sizeBytes: segmentBytes, cipher: next.cipher });
     const link = new Uint8Array(8);
     writeU64(link, 0, this.#end);
     this.#write(type, 0, [link]);
@@ -429,24 +392,11 @@ class LogEngine implements Log {
     return this.#checkpoint === undefined ? 0 : segmentOf(this.#checkpoint.begin);
   }
 
-  #isObsolete(number: number, segment: Segment): boolean {
-    const isFree = segment.holds === 0 && segment.freeAfter <= this.#syncedTo;
-    return isFree && !this.#isReplaying && number < this.#replayStart();
-  }
-
   #recycleObsolete(): void {
-    for (const [number, segment] of this.#segments) {
-      if (this.#isObsolete(number, segment)) this.#recycle(number, segment);
-    }
+    this.#segments.recycle(this.#replayStart(), this.#syncedTo);
   }
 
-  #recycle(number: number, segment: Segment): void {
-    this.#segments.delete(number);
-    this.#recycling = this.#recycleAfter(this.#recycling, number, segment);
-  }
-
-  async #recycleAfter(earlier: Promise<void>, number: number, segment: Segment): Promise<void> {
-    await earlier;
+  async #release(number: number, segment: UsedSegment): Promise<void> {
     try {
       await this.#reader.forget(number);
       await this.#releaseFile(segment.path, segment.sizeBytes);
@@ -475,12 +425,4 @@ class LogEngine implements Log {
 
 function full(): TahoeError {
   return new TahoeError('the journal is full', { kind: 'no-space', op: 'journal.append' });
-}
-
-function missingSegment(number: number): TahoeError {
-  return new TahoeError('a segment of the journal is missing', {
-    kind: 'corrupt',
-    op: 'journal.hold',
-    subject: `segment ${number}`,
-  });
 }

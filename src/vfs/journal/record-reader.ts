@@ -13,12 +13,12 @@ export interface ReadableSegment {
 /** Reads single records by position, with the most recently used payloads kept decrypted. */
 export class RecordReader {
   readonly #files: FileStore;
-  readonly #segments: ReadonlyMap<number, ReadableSegment>;
+  readonly #segments: { get(number: number): ReadableSegment | undefined };
   readonly #opened = new Map<number, Promise<OpenedFile>>();
   readonly #payloads: LRUCache<LogPosition, Uint8Array>;
 
   /** `segments` is the caller's and changes with it. */
-  constructor(files: FileStore, segments: ReadonlyMap<number, ReadableSegment>, cacheBytes: number) {
+  constructor(files: FileStore, segments: { get(number: number): ReadableSegment | undefined }, cacheBytes: number) {
     this.#files = files;
     this.#segments = segments;
     this.#payloads = new LRUCache({

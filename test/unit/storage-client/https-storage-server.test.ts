@@ -9,24 +9,32 @@ import type { ServerId, StorageIndex, TubId } from '../../../src/encoding/brands
 import { type ErrorKind, TahoeError } from '../../../src/errors/tahoe-error.js';
 import { NodeClock } from '../../../src/node/node-clock.js';
 import { NodeEntropy } from '../../../src/node/node-entropy.js';
+import type { Clock } from '../../../src/platform/clock.js';
 import { HttpsStorageServer } from '../../../src/storage-client/https-storage-server.js';
 import { encodeShareNumbers } from '../../../src/storage-protocol/messages.js';
 import { makeCertificate, spkiHashOf } from '../../../src/transport/certificate.js';
+import { ManualClock } from '../../support/manual-clock.js';
 
 const clock = new NodeClock();
 const index = new Uint8Array(16) as StorageIndex;
 const pair = makeCertificate(new NodeEntropy(), Date.UTC(2026, 0, 1));
 const spkiHash = spkiHashOf(new X509Certificate(pair.certificate));
 
-function clientFor(t: ExecutionContext, port: number, pinned = spkiHash, connections = 2): HttpsStorageServer {
+interface ClientChoices {
+  readonly pinned?: string;
+  readonly connections?: number;
+  readonly clock?: Clock;
+}
+
+function clientFor(t: ExecutionContext, port: number, choices: ClientChoices = {}): HttpsStorageServer {
   const client = new HttpsStorageServer({
     id: 'v0-x' as ServerId,
     nickname: 'x',
     permutationSeed: new Uint8Array(0),
     tubId: new Uint8Array(20) as TubId,
-    nurl: { scheme: 'pb', spkiHash: pinned, host: '127.0.0.1', port, swissnum: 'secretswissnum' },
-    clock,
-    connections,
+    nurl: { scheme: 'pb', spkiHash: choices.pinned ?? spkiHash, host: '127.0.0.1', port, swissnum: 'secretswissnum' },
+    clock: choices.clock ?? clock,
+    connections: choices.connections ?? 2,
   });
   t.teardown(() => client.close());
   return client;
@@ -68,7 +76,7 @@ test('a server with another key gets not one byte of a request, on any connectio
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());
-  const client = clientFor(t, (server.address() as net.AddressInfo).port, 'A'.repeat(43));
+  const client = clientFor(t, (server.address() as net.AddressInfo).port, { pinned: 'A'.repeat(43) });
   const kinds = await Promise.all(
     Array.from({ length: 20 }, () => kindOf(client.listShares(index, { timeoutMs: 20_000 }))),
   );
@@ -294,27 +302,46 @@ test('requests are counted, those for the version are not', async (t) => {
 
 test('a cancelled request keeps its connection if the rest of its answer is short and comes soon', async (t) => {
   let connections = 0;
-  const delaysMs = [0, 50, 2000, 0];
+  const arrived: http.ServerResponse[] = [];
   const server = await startFake(t, (_request, response) => {
-    const body = encodeShareNumbers(new Set([1]));
-    const answer = () =>
-      response.writeHead(200, { 'Content-Type': 'application/cbor', 'Content-Length': body.length }).end(body);
-    setTimeout(answer, delaysMs.shift());
+    arrived.push(response);
+    server.emit('arrived');
   });
   server.on('secureConnection', (socket: tls.TLSSocket) => {
     connections += 1;
     socket.on('error', () => socket.destroy());
   });
-  const client = clientFor(t, server.port, spkiHash, 1);
-  const cancelledAfter = async (delayMs: number) => {
-    const controller = new AbortController();
-    setTimeout(() => controller.abort(), delayMs);
-    return kindOf(client.listShares(index, { signal: controller.signal }));
+  const manual = new ManualClock();
+  const client = clientFor(t, server.port, { clock: manual, connections: 1 });
+  const list = async (signal?: AbortSignal) => {
+    const isThere = once(server, 'arrived');
+    const call = kindOf(client.listShares(index, { signal }));
+    await isThere;
+    return { call, response: arrived.pop()! };
   };
-  await client.listShares(index);
-  t.is(await cancelledAfter(20), 'cancelled');
-  t.is(await cancelledAfter(100), 'cancelled');
+  const cancel = async () => {
+    const controller = new AbortController();
+    const { call, response } = await list(controller.signal);
+    controller.abort();
+    t.is(await call, 'cancelled');
+    return response;
+  };
+  const answer = (response: http.ServerResponse) => {
+    const body = encodeShareNumbers(new Set([1]));
+    response.writeHead(200, { 'Content-Type': 'application/cbor', 'Content-Length': body.length }).end(body);
+  };
+  const isAnswered = async () => {
+    const { call, response } = await list();
+    answer(response);
+    t.is(await call, 'none');
+  };
+
+  await isAnswered();
+  answer(await cancel());
+  await isAnswered();
   t.is(connections, 1);
-  t.deepEqual(await client.listShares(index), new Set([1]));
+  await cancel();
+  manual.advance(1000);
+  await isAnswered();
   t.is(connections, 2);
 });
