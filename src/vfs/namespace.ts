@@ -21,7 +21,7 @@ import { hasForeignEntries } from './overwritten.js';
 import { DEPTH_MAX } from './paths.js';
 import type { RememberedDirectory } from './remembered-directories.js';
 import { isReached, leaveLost, movedTo, placesSeen } from './seen-places.js';
-import { isProvenAt } from './tree.js';
+import { isDisplaced, isProvenAt } from './tree.js';
 
 /** After a check that could not be made the next one is due this soon. */
 const RECHECK_MS = 1000;
@@ -204,7 +204,8 @@ export class Namespace {
     if (inode.place !== undefined && !isReached(inode.place)) movedTo(inode, { directory, name });
     inode.place ??= { directory, name };
     if (inode.directory !== undefined) inode.directory.isLost = false;
-    if (isSamePlace(inode, directory, name)) inode.provenPlace ??= { directory, name };
+    // where it stood before is older: the journal does not know what others have moved
+    if (isSamePlace(inode, directory, name) && !isDisplaced(inode)) inode.provenPlace = { directory, name };
   }
 
   /** Contents that this node has just published: what its clean inodes already say. */

@@ -347,7 +347,7 @@ export class Tree {
 }
 
 /** A name is still to be taken from it on the grid: until then the journal speaks of it by its number. */
-function isDisplaced(inode: Inode): boolean {
+export function isDisplaced(inode: Inode): boolean {
   const { provenPlace } = inode;
   return provenPlace?.directory.dirty.get(provenPlace.name)?.displaced === inode;
 }
