@@ -11,6 +11,8 @@ export interface FileEntry {
   readonly live: string;
   /** What was there at the last close; undefined if it was never closed. */
   readonly closed: string | undefined;
+  /** Bytes were written through a handle, though it may be empty again. */
+  readonly wasWritten: boolean;
   readonly mode: number;
 }
 
@@ -121,11 +123,17 @@ export class OwnModel {
       else {
         const before = known.get(path);
         const object = before?.kind === 'file' ? before.object : this.newObject();
-        state.set(path, { kind: 'file', object, live: each.content, closed: each.content, mode: each.mode });
+        const { content, mode } = each;
+        state.set(path, { kind: 'file', object, live: content, closed: content, wasWritten: false, mode });
       }
     }
     return state;
   }
+}
+
+/** It is not what it was at its last close, or there was none since something was written. */
+export function isUnclosed({ live, closed, wasWritten }: FileEntry): boolean {
+  return live !== (closed ?? '') || (closed === undefined && wasWritten);
 }
 
 /** Compares a running node's view; undefined if it is right. Contents only where they were read. */
@@ -148,7 +156,7 @@ function differenceAfterCrash(
   for (const [path, entry] of state) {
     if (entry.kind !== 'file') expected.set(path, entry);
     else {
-      const isOpen = entry.live !== (entry.closed ?? '');
+      const isOpen = isUnclosed(entry);
       if (isOpen) open.set(path, entry.live);
       if (!isOpen || entry.closed !== undefined)
         expected.set(path, { kind: 'file', content: entry.closed ?? '', mode: entry.mode });

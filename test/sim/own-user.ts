@@ -1,6 +1,14 @@
 /** Works in the directory that only this node changes, and knows at any time what must be there. */
 import type { FileHandle, InodeNumber } from '../../src/vfs/vfs.js';
-import { difference, type Entry, type FileEntry, type Found, OwnModel, type TreeState } from './own-model.js';
+import {
+  difference,
+  type Entry,
+  type FileEntry,
+  type Found,
+  isUnclosed,
+  OwnModel,
+  type TreeState,
+} from './own-model.js';
 import { renamed, withEntry, without } from './own-tree.js';
 import type { Operation } from './script.js';
 import { processDied } from './sim-node.js';
@@ -109,7 +117,8 @@ export class OwnUser extends User {
       let entry = this.#entry(rel);
       this.world.oracle.supersede(entry.closed);
       this.world.oracle.supersede(entry.live);
-      const next = { ...entry, live: at === null ? content : spliced(entry.live, at, content) };
+      const live = at === null ? content : spliced(entry.live, at, content);
+      const next = { ...entry, live, wasWritten: entry.wasWritten || content !== '' };
       this.world.oracle.noteWritten(next.live);
       await this.#effect([withEntry(this.model.now, rel, next)], handle.write(at ?? 0, toBytes(content)));
       if (isHeld) {
@@ -133,6 +142,7 @@ export class OwnUser extends User {
         object: this.model.newObject(),
         live: '',
         closed: undefined,
+        wasWritten: false,
         mode: 0o644,
       };
       states.push(withEntry(this.model.now, rel, entry));
@@ -164,7 +174,7 @@ export class OwnUser extends User {
       if (what === 'held-write') {
         if (rel === undefined) return this.alive(handle.write(0, toBytes(content)));
         const entry = this.#entry(rel);
-        const next = { ...entry, live: entry.live + content };
+        const next = { ...entry, live: entry.live + content, wasWritten: true };
         this.world.oracle.noteWritten(next.live);
         return this.#effect([withEntry(this.model.now, rel, next)], handle.write(entry.live.length, toBytes(content)));
       }
@@ -261,7 +271,7 @@ export class OwnUser extends User {
     const flushed: { entry: FileEntry; state: TreeState }[] = [];
     for (const path of paths) {
       const entry = this.model.now.get(path);
-      if (entry?.kind !== 'file' || entry.live === (entry.closed ?? '')) continue;
+      if (entry?.kind !== 'file' || !isUnclosed(entry)) continue;
       const state = withEntry(flushed.at(-1)?.state ?? this.model.now, path, { ...entry, closed: entry.live });
       flushed.push({ entry, state });
     }
