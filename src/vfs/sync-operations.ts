@@ -136,6 +136,9 @@ export class SyncOperations implements HandleOwner {
     await this.#writeBack.waitFor(isPublished, { inodes: opened, directories: [directory, ...below] }, signal);
     this.#conflicts.reportIn(directory);
     await this.#publishChain(directory.inode, signal);
+    // what was put into it is published there
+    const successor = this.#core.tree.successor(directory);
+    if (successor !== undefined) return this.#fsyncDirectory(successor, signal);
     shown?.checkKept();
   }
 

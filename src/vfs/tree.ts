@@ -60,6 +60,11 @@ export class Tree {
     return directory;
   }
 
+  /** The directory for which this one was given up; undefined for any other. */
+  successor({ inode }: Directory): Directory | undefined {
+    return this.inodes.has(inode.number) ? undefined : this.#aliases.get(inode.number)?.directory;
+  }
+
   nextChange(): number {
     return ++this.#changes;
   }
@@ -295,6 +300,7 @@ export class Tree {
 
   /** Whoever asks for `from` by its number gets `to`, which was adopted in its place. */
   alias(from: Inode, to: Inode): void {
+    for (const [number, known] of this.#aliases) if (known === from) this.#aliases.set(number, to);
     this.#aliases.set(from.number, to);
     to.remembered += from.remembered;
     this.inodes.delete(from.number);
