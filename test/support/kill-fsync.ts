@@ -4,7 +4,6 @@
  * folders and one that writes to a file and never closes it (through sshfs writes and closes are answered before the
  * node has heard of them, and fsync of a folder does nothing).
  */
-import { spawn } from 'node:child_process';
 import type { Folder } from './kill-folder.js';
 import {
   type Claim,
@@ -13,10 +12,10 @@ import {
   errorsOf,
   isRecovered,
   linesOf,
+  startProgram,
   until,
   type Work,
   type WorkPlace,
-  watched,
 } from './kill-work.js';
 
 const program = `
@@ -92,9 +91,7 @@ for thread in threads: thread.join()
 `;
 
 export async function startFsync({ round, door, target }: WorkPlace): Promise<Work> {
-  const child = watched(
-    spawn('python3', ['-c', program, target, door, String(round)], { stdio: ['ignore', 'pipe', 'pipe'] }),
-  );
+  const child = startProgram('python3', ['-c', program, target, door, String(round)]);
   const lines = linesOf(child);
   return {
     killWithinMs: 1200,

@@ -1,10 +1,10 @@
 /** Commits, one after the other, now and then a repack: every commit that was acknowledged is in the history, whole. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Folder } from './kill-folder.js';
-import { type Claim, endOf, errorsOf, linesOf, until, type Work, type WorkPlace, watched } from './kill-work.js';
+import { type Claim, endOf, errorsOf, linesOf, startProgram, until, type Work, type WorkPlace } from './kill-work.js';
 
 const execute = promisify(execFile);
 
@@ -23,9 +23,7 @@ for number in $(seq 1 500); do
 done`;
 
 export async function startGit({ round, target, scratch }: WorkPlace): Promise<Work> {
-  const child = watched(
-    spawn('bash', ['-c', script, 'sh', target, String(round)], { stdio: ['ignore', 'pipe', 'pipe'] }),
-  );
+  const child = startProgram('bash', ['-c', script, 'sh', target, String(round)]);
   const commits = linesOf(child);
   const check = (folder: Folder) => checkRepository(folder, commits, scratch);
   return {

@@ -2,11 +2,10 @@
  * rsync --delete of a tree that changes between its runs: files are added, changed, renamed and removed. A run that
  * exited with 0 acknowledged its whole generation; of a run that was cut off every name that had been seen counts.
  */
-import { spawn } from 'node:child_process';
 import { mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Folder, folderOnDisk } from './kill-folder.js';
-import { type Claim, endOf, errorsOf, isRecovered, type Work, type WorkPlace, watched } from './kill-work.js';
+import { type Claim, endOf, errorsOf, isRecovered, startProgram, type Work, type WorkPlace } from './kill-work.js';
 
 interface Version {
   readonly content: Buffer;
@@ -37,9 +36,7 @@ export async function startRsync({ round, target, scratch }: WorkPlace): Promise
       const next = nextGeneration(generations.at(-1)!, generations.length, round);
       await writeGeneration(source, generations.at(-1)!, next);
       generations.push(next);
-      const child = watched(
-        spawn('rsync', ['-a', '--delete', `${source}/`, `${target}/${ROOT}/`], { stdio: ['ignore', 'ignore', 'pipe'] }),
-      );
+      const child = startProgram('rsync', ['-a', '--delete', `${source}/`, `${target}/${ROOT}/`]);
       complaints = errorsOf(child);
       await endOf(child);
       if (child.exitCode !== 0) return;

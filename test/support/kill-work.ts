@@ -2,7 +2,7 @@
  * What programs do to a mount while the node under it is killed. Each says what was acknowledged to it, and how that must
  * look afterwards, here and for another node.
  */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Folder } from './kill-folder.js';
 
@@ -77,15 +77,32 @@ export function linesOf(child: ChildProcess): readonly string[] {
   return lines;
 }
 
-/** A program on a mount that has gone ends by itself; one that does not is ended. Then everything it printed has come. */
+/**
+ * A program on a mount that has gone ends by itself; one that does not is ended, with those that it has started: git can
+ * go on for ever with a folder that cannot be listed. Then everything it printed has come.
+ */
 export async function endOf(child: ChildProcess): Promise<void> {
   const closed = closings.get(child) ?? once(child, 'close');
-  const limit = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  const limit = setTimeout(() => endGroup(child), 5_000);
   await closed;
   clearTimeout(limit);
 }
 
+function endGroup(child: ChildProcess): void {
+  try {
+    process.kill(-child.pid!, 'SIGKILL');
+  } catch {
+    // it leads no group of its own
+    child.kill('SIGKILL');
+  }
+}
+
 const closings = new WeakMap<ChildProcess, Promise<unknown>>();
+
+/** A program of a round, in a process group of its own. */
+export function startProgram(command: string, args: readonly string[]): ChildProcess {
+  return watched(spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true }));
+}
 
 /** To be called when the program is started, for endOf. */
 export function watched(child: ChildProcess): ChildProcess {
