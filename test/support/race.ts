@@ -42,12 +42,19 @@ export interface RaceReport {
   readonly problems: readonly string[];
 }
 
+interface Kept {
+  /** That wrote or moved it last. */
+  readonly node: string;
+  /** Where it put it last. */
+  readonly path: string;
+}
+
 export class Race {
   readonly #random: () => number;
   readonly grid: VfsGrid;
   readonly users: User[] = [];
-  /** Contents that were closed: this node keeps them whatever happens. */
-  readonly kept = new Set<string>();
+  /** Contents that were closed, in this order: their node keeps them whatever happens. */
+  readonly kept = new Map<string, Kept>();
   /** Contents that a user saw and replaced or removed, with who did. */
   readonly consumed = new Map<string, string>();
   readonly story: string[] = [];
@@ -58,6 +65,12 @@ export class Race {
   constructor(scope: Cleanup, seed: number, options: VfsGridOptions) {
     this.#random = seeded(seed);
     this.grid = new VfsGrid(scope, options);
+  }
+
+  /** What came there last from another node than this one. */
+  lastKept(path: string, except: string): string | undefined {
+    const found = [...this.kept].findLast(([, kept]) => kept.path === path && kept.node !== except);
+    return found?.[0];
   }
 
   random(limit: number): number {
@@ -92,7 +105,7 @@ export class Race {
     const reader = await this.grid.node();
     const tree = await snapshotTree(reader.vfs, (await reader.vfs.openRoot(this.rootCap)).inode);
     const there = new Set(Object.values(tree).map((content) => content.replace(/^file /, '')));
-    const lost = [...this.kept].filter((content) => !there.has(content) && !this.consumed.has(content));
+    const lost = [...this.kept.keys()].filter((content) => !there.has(content) && !this.consumed.has(content));
     if (lost.length > 0)
       this.story.push(...Object.entries(tree).map(([path, content]) => `at the end ${path}: ${content}`));
     const lines = this.users.flatMap(({ node }) => node.lines);
@@ -213,9 +226,18 @@ class User {
     }
   }
 
-  /** The operation is meant for what is seen now, and for what comes there while it lasts. */
+  /**
+   * The operation is meant for what is seen now, and for what comes there while it lasts. It may go on before a look at
+   * what has come is done: then that is what another node has kept there last.
+   */
   async #consuming<Result>({ inode, path }: Parent, name: string, what: string, operation: () => Promise<Result>) {
     const looks: Promise<string | undefined>[] = [];
+    const seenNext = async () => {
+      const last = this.#race.lastKept(`${path}/${name}`, this.node.name);
+      const content = await this.#seen(inode, name).catch(() => undefined);
+      const isTheirs = content !== undefined && !content.startsWith(`${this.node.name}-`);
+      return isTheirs ? content : last;
+    };
     let standing: InodeNumber | undefined;
     const stop = this.node.vfs.watch((change) => {
       const isThis =
@@ -224,8 +246,7 @@ class User {
           : change.what === 'content' && change.inode === standing;
       if (!isThis) return;
       this.#race.story.push(`${this.node.name} has news of ${path}/${name} while it ${what}`);
-      // what comes now is what the operation finds, and it is open before the operation goes on
-      looks.push(this.#seen(inode, name).catch(() => undefined));
+      looks.push(seenNext());
     });
     try {
       standing = await this.node.vfs.lookup(inode, name).then(
@@ -255,7 +276,7 @@ class User {
       try {
         await handle.write(0, bytes(content));
         await handle.flush();
-        this.#keep(content, what);
+        this.#keep(content, parent, name, what);
         if (this.#race.random(3) === 0) await handle.fsync();
       } finally {
         await handle.release();
@@ -270,7 +291,7 @@ class User {
     const { handle } = await this.node.vfs.create(parent.inode, temporary, newNode, readWrite);
     await handle.write(0, bytes(content));
     await closeHandle(handle);
-    this.#keep(content, what);
+    this.#keep(content, parent, name, what);
     await this.#consuming(parent, name, what, () =>
       this.node.vfs.rename({ parent: parent.inode, name: temporary }, { parent: parent.inode, name }, 'replace'),
     );
@@ -281,10 +302,11 @@ class User {
     const path = this.#race.pick(['', 'd']);
     const target = { inode: await this.#directory(path), path };
     const what = `${this.node.name} moves ${parent.path}/${from} to ${path}/${to}`;
+    const moved = await this.#seen(parent.inode, from);
     await this.#consuming(target, to, what, () =>
       this.node.vfs.rename({ parent: parent.inode, name: from }, { parent: target.inode, name: to }, 'replace'),
     );
-    this.#race.story.push(what);
+    if (moved !== undefined) this.#keep(moved, target, to, what);
   }
 
   async #remove(parent: Parent, name: string): Promise<void> {
@@ -293,8 +315,10 @@ class User {
     this.#race.story.push(what);
   }
 
-  #keep(content: string, what: string): void {
-    this.#race.kept.add(content);
+  /** It is under this name now. */
+  #keep(content: string, { path }: Parent, name: string, what: string): void {
+    this.#race.kept.delete(content);
+    this.#race.kept.set(content, { node: this.node.name, path: `${path}/${name}` });
     this.#race.story.push(what);
   }
 
