@@ -353,8 +353,10 @@ export class Namespace {
     // unless what was moved there has the name already
     if (directory.clean.get(name) === inode) directory.clean.delete(name);
     const elsewhere = isPlaced ? placesSeen(tree, [inode]).get(inode) : undefined;
-    if (elsewhere !== undefined) inode.place = elsewhere;
-    else if (isPlaced && inode.directory !== undefined && this.linkGone(directory, name, inode, entry)) {
+    if (elsewhere !== undefined) {
+      inode.place = elsewhere;
+      if (!isDisplaced(inode)) inode.provenPlace = elsewhere;
+    } else if (isPlaced && inode.directory !== undefined && this.linkGone(directory, name, inode, entry)) {
       this.changed();
       return;
     }
@@ -362,7 +364,7 @@ export class Namespace {
       inode.place = undefined;
       if (inode.directory !== undefined) inode.directory.isLost = true;
     }
-    if (isProvenAt(inode, directory, name)) inode.provenPlace = elsewhere;
+    if (isProvenAt(inode, directory, name)) inode.provenPlace = undefined;
     if (inode.directory?.isLost === true) leaveLost(tree, inode.directory);
     tree.dropIfUnused(inode);
     notify({ what: 'entry', parent: directory.inode.number, name });

@@ -235,8 +235,9 @@ class User {
     const seenNext = async () => {
       const last = this.#race.lastKept(`${path}/${name}`, this.node.name);
       const content = await this.#seen(inode, name).catch(() => undefined);
-      const isTheirs = content !== undefined && !content.startsWith(`${this.node.name}-`);
-      return isTheirs ? content : last;
+      const writer = content === undefined ? undefined : this.#race.kept.get(content)?.node;
+      // else it is what this operation has put there, or nothing yet
+      return writer === undefined || writer === this.node.name ? last : content;
     };
     let standing: InodeNumber | undefined;
     const stop = this.node.vfs.watch((change) => {
