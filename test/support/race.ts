@@ -1,8 +1,11 @@
 /**
  * Several nodes on one directory, each with a user who acts on what that node shows. Every content is written once and
  * names its writer, so that at the end each must either be somewhere in the tree, under whatever name, or have been
- * replaced or removed by a user whose node showed it to them.
+ * replaced or removed by a user whose node showed it to them, as a look before the operation or the journal says.
  */
+import { parseKnownCap } from '../../src/caps/cap.js';
+import { parseDirectory } from '../../src/dirnode/packing.js';
+import { fromHex } from '../../src/encoding/bytes.js';
 import { isTahoeError, TahoeError } from '../../src/errors/tahoe-error.js';
 import type { InodeNumber } from '../../src/vfs/vfs.js';
 import type { Cleanup } from './cleanup.js';
@@ -24,6 +27,8 @@ import {
 /** How long nodes may take to bring everything to the grid at the end, and to see the same. */
 const SETTLE_MS = 60_000;
 
+const looseEntries = { deepImmutable: false };
+
 export interface RaceReport {
   readonly operations: number;
   /** Operations that were refused, by kind of error. */
@@ -42,19 +47,12 @@ export interface RaceReport {
   readonly problems: readonly string[];
 }
 
-interface Kept {
-  /** That wrote or moved it last. */
-  readonly node: string;
-  /** Where it put it last. */
-  readonly path: string;
-}
-
 export class Race {
   readonly #random: () => number;
   readonly grid: VfsGrid;
   readonly users: User[] = [];
-  /** Contents that were closed, in this order: their node keeps them whatever happens. */
-  readonly kept = new Map<string, Kept>();
+  /** Contents that were closed: this node keeps them whatever happens. */
+  readonly kept = new Set<string>();
   /** Contents that a user saw and replaced or removed, with who did. */
   readonly consumed = new Map<string, string>();
   readonly story: string[] = [];
@@ -65,12 +63,6 @@ export class Race {
   constructor(scope: Cleanup, seed: number, options: VfsGridOptions) {
     this.#random = seeded(seed);
     this.grid = new VfsGrid(scope, options);
-  }
-
-  /** What came there last from another node than this one. */
-  lastKept(path: string, except: string): string | undefined {
-    const found = [...this.kept].findLast(([, kept]) => kept.path === path && kept.node !== except);
-    return found?.[0];
   }
 
   random(limit: number): number {
@@ -105,7 +97,11 @@ export class Race {
     const reader = await this.grid.node();
     const tree = await snapshotTree(reader.vfs, (await reader.vfs.openRoot(this.rootCap)).inode);
     const there = new Set(Object.values(tree).map((content) => content.replace(/^file /, '')));
-    const lost = [...this.kept.keys()].filter((content) => !there.has(content) && !this.consumed.has(content));
+    let lost = [...this.kept].filter((content) => !there.has(content) && !this.consumed.has(content));
+    if (lost.length > 0) {
+      const changed = await this.#changedKnowingly(reader);
+      lost = lost.filter((content) => !changed.has(content));
+    }
     if (lost.length > 0)
       this.story.push(...Object.entries(tree).map(([path, content]) => `at the end ${path}: ${content}`));
     const lines = this.users.flatMap(({ node }) => node.lines);
@@ -121,6 +117,18 @@ export class Race {
       lost,
       problems: (await Promise.all(this.users.map(({ node }) => this.#problemsOf(node, tree)))).flat(),
     };
+  }
+
+  /** What came to a node between a look of its user and the operation that took its place. */
+  async #changedKnowingly(reader: TestNode): Promise<Set<string>> {
+    const contents = new Set<string>();
+    const entries = this.users.flatMap(({ node }) => [...node.changedEntries]);
+    for (const { readCap } of entries.flatMap((raw) => [...parseDirectory(fromHex(raw), looseEntries).values()])) {
+      const cap = parseKnownCap(readCap);
+      if (cap.type === 'lit') contents.add(text(cap.data));
+      if (cap.type === 'chk') contents.add(text(await reader.platformGrid.open(cap).read(0, cap.sizeBytes)));
+    }
+    return contents;
   }
 
   /** After a while everybody sees the same. */
@@ -226,42 +234,13 @@ class User {
     }
   }
 
-  /**
-   * The operation is meant for what is seen now, and for what comes there while it lasts. It may go on before a look at
-   * what has come is done: then that is what another node has kept there last.
-   */
-  async #consuming<Result>({ inode, path }: Parent, name: string, what: string, operation: () => Promise<Result>) {
-    const looks: Promise<string | undefined>[] = [];
-    const seenNext = async () => {
-      const last = this.#race.lastKept(`${path}/${name}`, this.node.name);
-      const content = await this.#seen(inode, name).catch(() => undefined);
-      const writer = content === undefined ? undefined : this.#race.kept.get(content)?.node;
-      // else it is what this operation has put there, or nothing yet
-      return writer === undefined || writer === this.node.name ? last : content;
-    };
-    let standing: InodeNumber | undefined;
-    const stop = this.node.vfs.watch((change) => {
-      const isThis =
-        change.what === 'entry'
-          ? change.parent === inode && change.name === name
-          : change.what === 'content' && change.inode === standing;
-      if (!isThis) return;
-      this.#race.story.push(`${this.node.name} has news of ${path}/${name} while it ${what}`);
-      looks.push(seenNext());
-    });
+  /** The operation is meant for what is seen now. */
+  async #consuming<Result>({ inode }: Parent, name: string, what: string, operation: () => Promise<Result>) {
+    const content = await this.#seen(inode, name);
     try {
-      standing = await this.node.vfs.lookup(inode, name).then(
-        (found) => found.inode,
-        () => undefined,
-      );
-      const first = this.#seen(inode, name);
-      looks.push(first);
-      await first;
       return await operation();
     } finally {
-      stop();
-      for (const content of await Promise.all(looks.map((each) => each.catch(() => undefined))))
-        if (content !== undefined) this.#race.consumed.set(content, what);
+      if (content !== undefined) this.#race.consumed.set(content, what);
     }
   }
 
@@ -277,7 +256,7 @@ class User {
       try {
         await handle.write(0, bytes(content));
         await handle.flush();
-        this.#keep(content, parent, name, what);
+        this.#keep(content, what);
         if (this.#race.random(3) === 0) await handle.fsync();
       } finally {
         await handle.release();
@@ -292,7 +271,7 @@ class User {
     const { handle } = await this.node.vfs.create(parent.inode, temporary, newNode, readWrite);
     await handle.write(0, bytes(content));
     await closeHandle(handle);
-    this.#keep(content, parent, name, what);
+    this.#keep(content, what);
     await this.#consuming(parent, name, what, () =>
       this.node.vfs.rename({ parent: parent.inode, name: temporary }, { parent: parent.inode, name }, 'replace'),
     );
@@ -303,11 +282,10 @@ class User {
     const path = this.#race.pick(['', 'd']);
     const target = { inode: await this.#directory(path), path };
     const what = `${this.node.name} moves ${parent.path}/${from} to ${path}/${to}`;
-    const moved = await this.#seen(parent.inode, from);
     await this.#consuming(target, to, what, () =>
       this.node.vfs.rename({ parent: parent.inode, name: from }, { parent: target.inode, name: to }, 'replace'),
     );
-    if (moved !== undefined) this.#keep(moved, target, to, what);
+    this.#race.story.push(what);
   }
 
   async #remove(parent: Parent, name: string): Promise<void> {
@@ -316,10 +294,8 @@ class User {
     this.#race.story.push(what);
   }
 
-  /** It is under this name now. */
-  #keep(content: string, { path }: Parent, name: string, what: string): void {
-    this.#race.kept.delete(content);
-    this.#race.kept.set(content, { node: this.node.name, path: `${path}/${name}` });
+  #keep(content: string, what: string): void {
+    this.#race.kept.add(content);
     this.#race.story.push(what);
   }
 

@@ -8,6 +8,7 @@ import type { ExecutionContext } from 'ava';
 import { LRUCache } from 'lru-cache';
 import { clientLeaseSecrets } from '../../src/crypto/derivations.js';
 import { generateRsaKeyDer } from '../../src/crypto/rsa.js';
+import { concatBytes, toHex } from '../../src/encoding/bytes.js';
 import { GridClient } from '../../src/grid/grid-client.js';
 import { GridDownloader } from '../../src/immutable/downloader.js';
 import { GridUploader } from '../../src/immutable/uploader.js';
@@ -19,9 +20,12 @@ import type { Platform } from '../../src/platform/platform.js';
 import type { StorageServer } from '../../src/storage-protocol/storage-server.js';
 import type { VfsSettings } from '../../src/vfs/core.js';
 import { createVfs } from '../../src/vfs/create-vfs.js';
+import { type LogOptions, type OpenedLog, openLog } from '../../src/vfs/journal/log-engine.js';
 import type { KeyPair, KeySource } from '../../src/vfs/key-pool.js';
+import { decodeJson, fromBase64, type NamesRecord, recordKinds } from '../../src/vfs/records.js';
 import type { FileHandle, InodeNumber, NewNode, OpenFlags, Vfs } from '../../src/vfs/vfs.js';
 import type { NodeVfs } from '../../src/vfs/vfs-engine.js';
+import { overriding } from '../sim/overriding.js';
 import type { Cleanup } from './cleanup.js';
 import { CrashFileStore } from './crash-file-store.js';
 import { memoryGridClock } from './memory-grid.js';
@@ -192,6 +196,8 @@ export class TestNode {
   /** Warnings and errors that it has logged. */
   readonly lines: string[] = [];
   disk: CrashFileStore;
+  /** The entries, as stored and in hex, that operations of its users have changed or taken away. */
+  readonly changedEntries = new Set<string>();
   /** Nicknames of servers that this node knows not to answer. */
   readonly away = new Set<string>();
   /** Told when a server answers again. */
@@ -278,7 +284,23 @@ export class TestNode {
       journalReserveBytes: 8 * SEGMENT_BYTES,
       journalSegmentBytes: SEGMENT_BYTES,
       settings: this.#settings,
+      openJournal: (options) => this.#openJournal(options),
     });
+  }
+
+  async #openJournal(options: LogOptions): Promise<OpenedLog> {
+    const opened = await openLog(options);
+    const log = overriding(opened.log, {
+      append: (kind, parts, urgency) => {
+        if (kind === recordKinds.names) this.#noteNames(decodeJson(concatBytes(parts)));
+        return opened.log.append(kind, parts, urgency);
+      },
+    });
+    return { ...opened, log };
+  }
+
+  #noteNames({ c: changes }: NamesRecord): void {
+    for (const { e } of changes) if (e !== null) this.changedEntries.add(toHex(fromBase64(e)));
   }
 
   /** It notices that a server answers again. */
