@@ -62,7 +62,7 @@ export class Race {
 
   constructor(scope: Cleanup, seed: number, options: VfsGridOptions) {
     this.#random = seeded(seed);
-    this.grid = new VfsGrid(scope, options);
+    this.grid = new VfsGrid(scope, { ...options, notesChanges: true });
   }
 
   random(limit: number): number {

@@ -41,6 +41,8 @@ export interface VfsGridOptions {
   readonly encoding?: { readonly sharesNeeded: number; readonly sharesHappy: number; readonly sharesTotal: number };
   readonly settings?: Partial<VfsSettings>;
   readonly journalBytesMax?: number;
+  /** Nodes keep `changedEntries`. A journal that is damaged is then refused, and not set aside. */
+  readonly notesChanges?: boolean;
 }
 
 const quickSettings: Partial<VfsSettings> = {
@@ -284,23 +286,8 @@ export class TestNode {
       journalReserveBytes: 8 * SEGMENT_BYTES,
       journalSegmentBytes: SEGMENT_BYTES,
       settings: this.#settings,
-      openJournal: (options) => this.#openJournal(options),
+      ...(this.grid.options.notesChanges === true ? { openJournal: openNoting(this.changedEntries) } : {}),
     });
-  }
-
-  async #openJournal(options: LogOptions): Promise<OpenedLog> {
-    const opened = await openLog(options);
-    const log = overriding(opened.log, {
-      append: (kind, parts, urgency) => {
-        if (kind === recordKinds.names) this.#noteNames(decodeJson(concatBytes(parts)));
-        return opened.log.append(kind, parts, urgency);
-      },
-    });
-    return { ...opened, log };
-  }
-
-  #noteNames({ c: changes }: NamesRecord): void {
-    for (const { e } of changes) if (e !== null) this.changedEntries.add(toHex(fromBase64(e)));
   }
 
   /** It notices that a server answers again. */
@@ -341,6 +328,22 @@ export class TestNode {
     this.#uploader = undefined;
     uploader?.close().catch(() => {});
   }
+}
+
+function openNoting(changedEntries: Set<string>) {
+  const note = ({ c: changes }: NamesRecord) => {
+    for (const { e } of changes) if (e !== null) changedEntries.add(toHex(fromBase64(e)));
+  };
+  return async (options: LogOptions): Promise<OpenedLog> => {
+    const opened = await openLog(options);
+    const log = overriding(opened.log, {
+      append: (kind, parts, urgency) => {
+        if (kind === recordKinds.names) note(decodeJson(concatBytes(parts)));
+        return opened.log.append(kind, parts, urgency);
+      },
+    });
+    return { ...opened, log };
+  };
 }
 
 function recordingLogger(lines: string[]): Logger {
