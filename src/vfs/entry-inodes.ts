@@ -33,13 +33,22 @@ export class EntryInodes {
   of(directory: Directory, entry: PackedEntry): Inode {
     const facts = factsOf(directory, entry);
     const existing = this.#existing(facts);
-    if (this.#isAbove(directory, existing)) return this.#create(directory, entry.name, { ...facts, kind: 'file' });
+    if (this.isAbove(directory, existing)) return this.#create(directory, entry.name, { ...facts, kind: 'file' });
     return existing ?? this.#create(directory, entry.name, facts);
   }
 
   /** True if an entry links this directory, and not into itself. */
   leadsTo(directory: Directory, entry: PackedEntry, to: Directory): boolean {
-    return this.#directoryOf(factsOf(directory, entry)) === to && !this.#isAbove(directory, to.inode);
+    return this.#directoryOf(factsOf(directory, entry)) === to && !this.isAbove(directory, to.inode);
+  }
+
+  /**
+   * True if the inode is this directory or one above it. Two nodes can move two directories into each other; whoever walks
+   * the tree would never come to an end.
+   */
+  isAbove(directory: Directory, inode: Inode | undefined): boolean {
+    for (const above of upwards(directory.inode)) if (above === inode) return true;
+    return false;
   }
 
   /** A directory that was given up, as a new object over what the grid has of it. */
@@ -63,12 +72,6 @@ export class EntryInodes {
   #directoryOf({ child }: EntryFacts): Directory | undefined {
     if (child.type !== 'known' || !isDirectory(child.cap)) return undefined;
     return this.#core.tree.findDirectory(child.cap);
-  }
-
-  /** Two nodes can move two directories into each other; whoever walks the tree would never come to an end. */
-  #isAbove(directory: Directory, inode: Inode | undefined): boolean {
-    for (const above of upwards(directory.inode)) if (above === inode) return true;
-    return false;
   }
 
   #create(directory: Directory, name: string, facts: EntryFacts): Inode {

@@ -96,6 +96,7 @@ export class Namespace {
   /** What the view has under a name. The directory must have been loaded. */
   child(directory: Directory, name: string): Inode | undefined {
     const key = entryKey(name);
+    this.#breakRing(directory, key);
     const known = this.#core.tree.known(directory, key);
     if (known !== 'unknown') return known;
     return this.#inodeOf(directory, directory.base!.entries.get(key)!);
@@ -106,6 +107,7 @@ export class Namespace {
     const found: [string, Inode][] = [];
     for (const entry of directory.base!.entries.values()) {
       if (directory.dirty.has(entry.name)) continue;
+      this.#breakRing(directory, entry.name);
       const inode = directory.clean.get(entry.name) ?? this.#inodeOf(directory, entry);
       found.push([inode.displayName ?? entry.name, inode]);
     }
@@ -304,6 +306,13 @@ export class Namespace {
     }
     const file = this.#core.grid.open(inner);
     return file.read(0, file.sizeBytes);
+  }
+
+  /** A directory that is linked twice may lead back up by one of its links since the other one was moved. */
+  #breakRing(directory: Directory, name: string): void {
+    const inode = directory.clean.get(name);
+    if (inode?.directory === undefined || isSamePlace(inode, directory, name)) return;
+    if (this.inodes.isAbove(directory, inode)) directory.clean.delete(name);
   }
 
   #inodeOf(directory: Directory, entry: PackedEntry): Inode {
