@@ -2,8 +2,8 @@
 
 import { sleep } from '../../src/platform/clock.js';
 import type { FileStore, OpenedFile } from '../../src/platform/file-store.js';
+import { overriding } from '../support/overriding.js';
 import type { Defect } from './defects.js';
-import { overriding } from './overriding.js';
 
 function eachFile(inner: FileStore, change: (file: OpenedFile) => OpenedFile): FileStore {
   return overriding(inner, { open: async (path, mode) => change(await inner.open(path, mode)) });

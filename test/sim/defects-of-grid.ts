@@ -2,8 +2,8 @@
 import { GridUploader } from '../../src/immutable/uploader.js';
 import { silentLogger } from '../../src/platform/logger.js';
 import { MemoryStorageServer } from '../support/memory-storage-server.js';
+import { overriding } from '../support/overriding.js';
 import type { Defect } from './defects.js';
-import { overriding } from './overriding.js';
 import type { SeamContext } from './seams.js';
 
 /** The capability that an upload would have, without one. */

@@ -2,8 +2,8 @@
 import type { Log, LogRecord } from '../../src/vfs/journal/log.js';
 import type { LogOptions, OpenedLog } from '../../src/vfs/journal/log-engine.js';
 import { recordKinds, WRITE_HEADER_BYTES } from '../../src/vfs/records.js';
+import { overriding } from '../support/overriding.js';
 import type { Defect } from './defects.js';
-import { overriding } from './overriding.js';
 import type { SeamContext, Seams } from './seams.js';
 
 type Open = (options: LogOptions) => Promise<OpenedLog>;

@@ -9,8 +9,8 @@ import type {
   StorageServer,
   TestWrite,
 } from '../../src/storage-protocol/storage-server.js';
+import { overriding } from '../support/overriding.js';
 import type { Defect } from './defects.js';
-import { overriding } from './overriding.js';
 import type { SeamContext, Seams } from './seams.js';
 
 type Call = (request: ReadTestWriteRequest, options?: CallOptions) => Promise<ReadTestWriteResult>;

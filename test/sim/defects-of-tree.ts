@@ -1,8 +1,8 @@
 /** File systems whose operations are not what they look like. */
 import { sleep } from '../../src/platform/clock.js';
 import type { FileHandle, Vfs } from '../../src/vfs/vfs.js';
+import { overriding } from '../support/overriding.js';
 import type { Defect } from './defects.js';
-import { overriding } from './overriding.js';
 import type { SeamContext } from './seams.js';
 
 function eachHandle(inner: Vfs, change: (handle: FileHandle) => FileHandle): Partial<Vfs> {

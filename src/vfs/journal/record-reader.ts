@@ -10,15 +10,20 @@ export interface ReadableSegment {
   readonly cipher: SegmentCipher;
 }
 
+/** Those that records can be read from, by number. */
+export interface ReadableSegments {
+  get(number: number): ReadableSegment | undefined;
+}
+
 /** Reads single records by position, with the most recently used payloads kept decrypted. */
 export class RecordReader {
   readonly #files: FileStore;
-  readonly #segments: { get(number: number): ReadableSegment | undefined };
+  readonly #segments: ReadableSegments;
   readonly #opened = new Map<number, Promise<OpenedFile>>();
   readonly #payloads: LRUCache<LogPosition, Uint8Array>;
 
   /** `segments` is the caller's and changes with it. */
-  constructor(files: FileStore, segments: { get(number: number): ReadableSegment | undefined }, cacheBytes: number) {
+  constructor(files: FileStore, segments: ReadableSegments, cacheBytes: number) {
     this.#files = files;
     this.#segments = segments;
     this.#payloads = new LRUCache({

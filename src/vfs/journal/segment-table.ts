@@ -1,6 +1,6 @@
 import { assert, TahoeError } from '../../errors/tahoe-error.js';
 import type { LogPosition } from './log.js';
-import type { ReadableSegment } from './record-reader.js';
+import type { ReadableSegment, ReadableSegments } from './record-reader.js';
 import { segmentOf } from './segment.js';
 
 /** One with records. */
@@ -16,7 +16,7 @@ interface Held {
 }
 
 /** The segments that have records, how many of those are held in each, and the recycling of what nobody needs. */
-export class SegmentTable {
+export class SegmentTable implements ReadableSegments {
   readonly #segments = new Map<number, Held>();
   readonly #release: (number: number, segment: UsedSegment) => Promise<void>;
   /** Holds that replay makes in segments which are gone, because a later record dropped them. */
@@ -85,13 +85,14 @@ export class SegmentTable {
     this.#isReplaying = false;
   }
 
+  /** How many there are from this one on. */
   countFrom(first: number): number {
     let count = 0;
     for (const number of this.#segments.keys()) if (number >= first) count += 1;
     return count;
   }
 
-  /** Is any segment between these two, without them, held by nothing? */
+  /** True if any between these two, without them, is held by nothing. */
   hasUnheld(after: number, before: number): boolean {
     for (const [number, { holds }] of this.#segments) {
       if (number > after && number < before && holds === 0) return true;
