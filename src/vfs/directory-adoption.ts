@@ -36,7 +36,7 @@ export class DirectoryAdoption {
    */
   adopt(parent: Directory, name: string, own: Directory, entry: PackedEntry): void {
     const { ledger, notify, platform } = this.#core;
-    const theirs = this.#namespace.inodes.of(parent, entry);
+    const theirs = this.#theirs(parent, entry, own);
     const target = theirs.directory!;
     for (const [shown, child] of this.#namespace.children(own)) {
       this.#move(own, target, entryKey(shown), child);
@@ -46,7 +46,8 @@ export class DirectoryAdoption {
       ledger.describeDirectory(child.directory);
     }
     ledger.dropName(parent, name);
-    this.#replace(parent, name, own, theirs);
+    this.#placeTheirs(parent, name, theirs);
+    this.#giveUp(own, theirs);
     notify({ what: 'entry', parent: parent.inode.number, name });
     platform.log.warn('a directory that another node made too is theirs now, with what was put into ours', {
       directory: target.inode.number,
@@ -61,18 +62,21 @@ export class DirectoryAdoption {
     const own = inode.directory!;
     if (own.isDiscarded || !parent.isWriteable || !this.#hasWorkBelow(own)) return false;
     if (this.#isElsewhere(own)) return false;
-    const { ledger, platform, notify } = this.#core;
-    own.isStaleOnce = true;
+    const { ledger, platform, notify, tree } = this.#core;
     inode.provenPlace = undefined;
+    if (tree.fromMemory.has(parent)) {
+      // older than what the journal knows: that is a change of it, to be judged by what the grid has
+      ledger.names([{ directory: parent, name, child: inode, expected: entry?.raw, displaced: undefined }]);
+      return true;
+    }
+    own.isStaleOnce = true;
     if (entry !== undefined && this.canAdopt(parent, entry)) {
-      const theirs = this.#namespace.inodes.of(parent, entry);
-      for (const [key, { child }] of [...own.dirty]) {
-        // what was moved into ours here, and moved there in its place by them, is where they put it
-        if (child === theirs) child.place = child.provenPlace = undefined;
-        else if (child !== undefined) this.#move(own, theirs.directory!, key, child);
-      }
-      theirs.directory!.isStaleOnce = true;
-      this.#replace(parent, name, own, theirs);
+      const theirs = this.#theirs(parent, entry, own);
+      const target = theirs.directory!;
+      this.#placeTheirs(parent, name, theirs);
+      for (const [key, { child }] of [...own.dirty]) if (child !== undefined) this.#move(own, target, key, child);
+      target.isStaleOnce = true;
+      this.#giveUp(own, theirs);
       platform.log.warn('a directory was replaced by another one; what was changed here goes there', {
         directory: theirs.number,
       });
@@ -121,13 +125,29 @@ export class DirectoryAdoption {
     ]);
   }
 
+  #theirs(parent: Directory, entry: PackedEntry, own: Directory): Inode {
+    const theirs = this.#namespace.inodes.of(parent, entry);
+    for (const [name, { child, expected }] of [...own.dirty]) {
+      if (child !== theirs) continue;
+      // it was moved into ours here, and in the place of ours by them: it is where they put it
+      this.#core.ledger.names([{ directory: own, name, child: undefined, expected, displaced: undefined }]);
+      theirs.provenPlace = undefined;
+    }
+    return theirs;
+  }
+
+  /** In the journal too: after a crash its link is to be looked at, as that of any directory with work in it. */
+  #placeTheirs(parent: Directory, name: string, theirs: Inode): void {
+    this.#namespace.place(parent, name, theirs);
+    this.#core.ledger.describeDirectory(theirs.directory!);
+  }
+
   /** Whoever holds the number of ours finds theirs. */
-  #replace(parent: Directory, name: string, own: Directory, theirs: Inode): void {
+  #giveUp(own: Directory, theirs: Inode): void {
     const { ledger, tree } = this.#core;
     own.inode.place = undefined;
     own.inode.provenPlace = undefined;
     ledger.discardDirectory(own);
-    this.#namespace.place(parent, name, theirs);
     tree.alias(own.inode, theirs);
   }
 

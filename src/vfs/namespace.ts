@@ -131,7 +131,7 @@ export class Namespace {
   /**
    * Takes over contents read from the grid or just proven. Inodes of entries that somebody else changed follow; names
    * that are dirty here keep this node's view. Returns what was synced here and is gone, for `listMissing`. `remembered`:
-   * what was proven here last, for a directory that was not looked at since the start.
+   * what was proven here last, for a directory that was not looked at since the start; its version may be this one.
    */
   adopt(
     directory: Directory,
@@ -144,7 +144,9 @@ export class Namespace {
     const before = directory.base;
     directory.base = { version, entries, sizeBytes: content.length };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
-    this.#core.tree.fromMemory.delete(directory);
+    const { fromMemory } = this.#core.tree;
+    if (remembered !== undefined && version === remembered.version) fromMemory.add(directory);
+    else fromMemory.delete(directory);
     directory.isShared ||= hasForeignEntries(directory.base);
     const missing = this.#lost.restore(directory, before ?? baseOf(remembered));
     for (const [name, inode] of [...directory.clean]) {
@@ -283,9 +285,7 @@ export class Namespace {
   async #showRemembered(directory: Directory): Promise<boolean> {
     const memory = await this.#core.remembered.get(directory);
     if (memory === undefined) return false;
-    if (directory.base !== undefined) return true;
-    this.adopt(directory, memory.version, memory.content);
-    this.#core.tree.fromMemory.add(directory);
+    if (directory.base === undefined) this.adopt(directory, memory.version, memory.content, memory);
     return true;
   }
 

@@ -1,5 +1,6 @@
 /** Works in the directory that only this node changes, and knows at any time what must be there. */
 import type { FileHandle, InodeNumber } from '../../src/vfs/vfs.js';
+import type { Seen } from './grid-reader.js';
 import {
   difference,
   type Entry,
@@ -342,7 +343,8 @@ export class OwnUser extends User {
       if (entry.kind === 'file' && isThere) await this.#checkFile(entry.object, mark);
       else if (isSame) {
         const seen = await this.#seenAt(path);
-        if (seen === undefined) this.world.violate('synced is readable elsewhere', `${path} is not on the grid`);
+        if (seen === undefined || seen.kind === 'unreadable')
+          this.world.violate('synced is readable elsewhere', `${path}: ${describe(seen)}`);
       }
     }
   }
@@ -364,20 +366,18 @@ export class OwnUser extends User {
     for (const path of places) {
       const seen = await this.#seenAt(path);
       if (seen?.kind === 'file' && contents.has(seen.content)) return;
-      found.push(
-        `${path}: ${seen?.kind === 'file' ? JSON.stringify(seen.content.slice(0, 30)) : (seen?.kind ?? 'nothing')}`,
-      );
+      found.push(`${path}: ${describe(seen)}`);
     }
     const expected = [...contents].map((content) => JSON.stringify(content.slice(0, 30))).join(' or ');
     this.world.violate('synced is readable elsewhere', `${this.node.name} ${found.join(', ')}; not ${expected}`);
   }
 
-  async #seenAt(rel: string) {
+  /** A file that was moved meanwhile may be unreadable in one place, if it is readable in another. */
+  async #seenAt(rel: string): Promise<Seen | Unreadable | undefined> {
     try {
       return await this.world.reader().at(this.home + rel);
     } catch (error) {
-      this.world.violate('synced is readable elsewhere', `${this.home}${rel}: ${String(error)}`);
-      return undefined;
+      return { kind: 'unreadable', reason: String(error) };
     }
   }
 
@@ -446,4 +446,14 @@ export class OwnUser extends User {
   #pathOf(object: number): string | undefined {
     return [...this.model.now].find(([, entry]) => entry.kind === 'file' && entry.object === object)?.[0];
   }
+}
+
+interface Unreadable {
+  readonly kind: 'unreadable';
+  readonly reason: string;
+}
+
+function describe(seen: Seen | Unreadable | undefined): string {
+  if (seen?.kind === 'file') return JSON.stringify(seen.content.slice(0, 30));
+  return seen?.kind === 'unreadable' ? seen.reason : (seen?.kind ?? 'nothing');
 }

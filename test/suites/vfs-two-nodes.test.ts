@@ -509,6 +509,30 @@ test('what is put into a directory that another node replaces by another one goe
   t.is((await seenByAnother(grid, rootCap))['/d/later'], 'file 3');
 });
 
+test('what went where another node had put another directory is not lost with that one, if this node died meanwhile', async (t) => {
+  const { grid, node, root, rootCap, other, there } = await twoNodes(t, slowToPublish);
+  const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;
+  await drained(node);
+  await eventually(async () => (await listing(other.vfs, there)).length === 1);
+  await put(node.vfs, d, 'ours', '2');
+  await other.vfs.removeDirectory(there, 'd');
+  const theirs = (await other.vfs.makeDirectory(there, 'd', newNode)).inode;
+  await put(other.vfs, theirs, 'theirs', '1');
+  await drained(other);
+  await eventually(async () => {
+    const { inode } = await node.vfs.lookup(root, 'd');
+    return (await listing(node.vfs, inode)).join() === 'ours,theirs';
+  });
+  node.kill();
+  await other.vfs.unlink(theirs, 'theirs');
+  await drained(other);
+  await other.vfs.removeDirectory(there, 'd');
+  await drained(other);
+  await node.start();
+  await drained(node);
+  t.deepEqual(await seenByAnother(grid, rootCap), { '/d': 'directory', '/d/ours': 'file 2' });
+});
+
 test('what is put into a directory that another node replaces by a file goes beside that', async (t) => {
   const { grid, node, root, rootCap, other, there } = await twoNodes(t);
   const d = (await node.vfs.makeDirectory(root, 'd', newNode)).inode;

@@ -69,6 +69,32 @@ test('what others changed while a node was away is not overwritten by what it do
   t.is(await textAt(node.vfs, again, 'same'), 'theirs');
 });
 
+test('what was put where another node had made a directory stays there, though the directory above is remembered without it', async (t) => {
+  const slowToPublish = { publishAfterQuietMs: 60_000, publishAfterMs: 60_000 };
+  const { grid, node, root, rootCap } = await oneNode(t, { settings: slowToPublish });
+  await put(node.vfs, root, 'd', 'a file');
+  await drained(node);
+  const other = await grid.node();
+  const theirs = (await other.vfs.openRoot(rootCap)).inode;
+  await other.vfs.unlink(theirs, 'd');
+  await other.vfs.makeDirectory(theirs, 'd', newNode);
+  await drained(other);
+  await eventually(async () => (await node.vfs.lookup(root, 'd')).kind === 'directory');
+  await put(node.vfs, (await node.vfs.lookup(root, 'd')).inode, 'ours', '1');
+  node.kill();
+  grid.plan(() => 'fail');
+  await node.start();
+  const again = (await node.vfs.openRoot(rootCap)).inode;
+  t.is((await node.vfs.lookup(again, 'd')).kind, 'directory');
+  grid.plan();
+  await drained(node);
+  const expected = { '/d': 'directory', '/d/ours': 'file 1' };
+  t.deepEqual(await snapshotTree(node.vfs, again), expected);
+  await eventually(async () => (await listing(other.vfs, (await other.vfs.lookup(theirs, 'd')).inode)).length === 1);
+  t.deepEqual(await snapshotTree(other.vfs, theirs), expected);
+  t.deepEqual(node.vfs.conflicts(), []);
+});
+
 test('without its grid a node does not open a directory that it never proved', async (t) => {
   const { grid, rootCap } = await oneNode(t);
   const other = await grid.node();
