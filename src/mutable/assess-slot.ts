@@ -42,8 +42,8 @@ export interface Fork {
   readonly version: Checkstring;
   /** What it contains, itself excluded. */
   readonly lineage: readonly VersionKey[];
-  /** The version that it was built on, if the base contains that too: the third side of the merge. */
-  readonly parent: VersionKey | undefined;
+  /** The newest version that it and the base both contain, as far as can be told: the third side of the merge. */
+  readonly ancestor: VersionKey | undefined;
 }
 
 export interface Base {
@@ -230,7 +230,7 @@ class Judge {
     if (proven !== undefined && !isProvenApart) contained.add(proven.key);
     const apart = tips.filter((tip) => !contained.has(tip.key));
     if (isProvenApart && !apart.includes(proven)) apart.push(proven);
-    const forks = apart.map((node) => forkOf(node, contained));
+    const forks = apart.map((node) => this.#forkOf(node, base, contained));
     for (const fork of forks) for (const key of [fork.key, ...fork.lineage]) contained.add(key);
     const kept = this.#kept(base);
     const usable = this.#usable(base, { contained, kept });
@@ -253,6 +253,15 @@ class Judge {
       proven: proven?.version,
       isRolledBack,
     };
+  }
+
+  #forkOf(node: Node, base: Node, contained: ReadonlySet<VersionKey>): Fork {
+    const parent = [...node.parents].find((key) => contained.has(key));
+    // attempts that were built on each other may lie between the two and what both come from
+    const common = this.#nodes.findLast(
+      ({ key, recoverable }) => recoverable && node.lineage.has(key) && (key === base.key || base.lineage.has(key)),
+    );
+    return { key: node.key, version: node.version, lineage: [...node.lineage], ancestor: parent ?? common?.key };
   }
 
   /** Share numbers that hold one of the tips or a version that it contains. */
@@ -336,11 +345,6 @@ class Judge {
     }
     return numbers.size;
   }
-}
-
-function forkOf(node: Node, contained: ReadonlySet<VersionKey>): Fork {
-  const parent = [...node.parents].find((key) => contained.has(key));
-  return { key: node.key, version: node.version, lineage: [...node.lineage], parent };
 }
 
 function isOlder(node: Node, than: Node): boolean {

@@ -139,12 +139,12 @@ export class DirectoryMerge {
   async #ancestorOf(
     directory: Directory,
     map: SlotMap,
-    { parent }: Fork,
+    { ancestor }: Fork,
     before: Directory['base'],
   ): Promise<Entries | undefined> {
-    if (parent === undefined) return undefined;
-    if (before?.version !== undefined && versionKey(before.version) === parent) return before.entries;
-    const content = await this.#contentOf(directory, map, parent);
+    if (ancestor === undefined) return undefined;
+    if (before?.version !== undefined && versionKey(before.version) === ancestor) return before.entries;
+    const content = await this.#contentOf(directory, map, ancestor);
     if (content instanceof UnreadableVersion) return undefined;
     return content === 'base' ? directory.base!.entries : parseDirectory(content, { deepImmutable: false });
   }

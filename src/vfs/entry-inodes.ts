@@ -6,6 +6,7 @@ import type { VfsCore } from './core.js';
 import { applyEntry, type EntryFacts, factsOf } from './entry-codec.js';
 import type { Directory, Inode } from './inode.js';
 import { upwards } from './paths.js';
+import { isReached } from './seen-places.js';
 import type { InodeNumber } from './vfs.js';
 
 /** Inodes and their numbers, of entries and of new objects. */
@@ -33,22 +34,33 @@ export class EntryInodes {
   of(directory: Directory, entry: PackedEntry): Inode {
     const facts = factsOf(directory, entry);
     const existing = this.#existing(facts);
-    if (this.isAbove(directory, existing)) return this.#create(directory, entry.name, { ...facts, kind: 'file' });
+    if (this.leadsBack(directory, existing)) return this.#create(directory, entry.name, { ...facts, kind: 'file' });
     return existing ?? this.#create(directory, entry.name, facts);
   }
 
   /** True if an entry links this directory, and not into itself. */
   leadsTo(directory: Directory, entry: PackedEntry, to: Directory): boolean {
-    return this.#directoryOf(factsOf(directory, entry)) === to && !this.isAbove(directory, to.inode);
+    return this.#directoryOf(factsOf(directory, entry)) === to && !isAbove(directory, to.inode);
   }
 
   /**
-   * True if the inode is this directory or one above it. Two nodes can move two directories into each other; whoever walks
-   * the tree would never come to an end.
+   * True if the inode as a child of this directory would make a path without end: two nodes can move two directories into
+   * each other, and of one that is linked twice the one link may lead to the other. Such a child is shown as a file.
    */
-  isAbove(directory: Directory, inode: Inode | undefined): boolean {
-    for (const above of upwards(directory.inode)) if (above === inode) return true;
-    return false;
+  leadsBack(directory: Directory, inode: Inode | undefined): boolean {
+    if (inode?.directory === undefined) return false;
+    if (isAbove(directory, inode)) return true;
+    // what stands nowhere else stands here, and it is another link that leads back
+    const { place } = inode;
+    return (
+      place !== undefined && place.directory !== directory && isReached(place) && leadsDown(inode, directory.inode)
+    );
+  }
+
+  /** The same of what is shown as a file because it led back when it was looked at. Undefined for any other file. */
+  stillLeadsBack(directory: Directory, { kind, other }: Inode): boolean | undefined {
+    if (kind !== 'file' || other?.type !== 'known' || !isDirectory(other.cap)) return undefined;
+    return this.leadsBack(directory, this.#core.tree.findDirectory(other.cap)?.inode);
   }
 
   /** A directory that was given up, as a new object over what the grid has of it. */
@@ -97,6 +109,24 @@ export class EntryInodes {
       if (!inodes.has(number)) return number;
     }
   }
+}
+
+/** By the places of both: the inode is this directory or one above it. */
+function isAbove(directory: Directory, inode: Inode): boolean {
+  for (const above of upwards(directory.inode)) if (above === inode) return true;
+  return false;
+}
+
+/** By all links that were looked at. */
+function leadsDown(from: Inode, to: Inode): boolean {
+  const reached = new Set([from]);
+  for (const { directory } of reached) {
+    for (const child of [...directory!.clean.values(), ...[...directory!.dirty.values()].map(({ child }) => child)]) {
+      if (child === to) return true;
+      if (child?.directory !== undefined) reached.add(child);
+    }
+  }
+  return false;
 }
 
 function toInodeNumber(bytes: Uint8Array): InodeNumber {

@@ -243,10 +243,8 @@ export class NameOperations {
 
   /** A directory inside itself would be an endless path. */
   #checkNoLoop(placed: Directory | undefined, target: Directory): void {
-    if (placed === undefined) return;
-    for (let above: Directory | undefined = target; above !== undefined; above = above.inode.place?.directory) {
-      if (above === placed) throw failure('invalid', 'a directory cannot be put into itself');
-    }
+    if (this.#namespace.inodes.leadsBack(target, placed?.inode))
+      throw failure('invalid', 'a directory cannot be put into itself');
   }
 
   /** Empty here is not enough for removing a directory: the grid must say so too. */

@@ -96,7 +96,7 @@ export class Namespace {
   /** What the view has under a name. The directory must have been loaded. */
   child(directory: Directory, name: string): Inode | undefined {
     const key = entryKey(name);
-    this.#breakRing(directory, key);
+    this.#recheckRing(directory, key);
     const known = this.#core.tree.known(directory, key);
     if (known !== 'unknown') return known;
     return this.#inodeOf(directory, directory.base!.entries.get(key)!);
@@ -107,7 +107,7 @@ export class Namespace {
     const found: [string, Inode][] = [];
     for (const entry of directory.base!.entries.values()) {
       if (directory.dirty.has(entry.name)) continue;
-      this.#breakRing(directory, entry.name);
+      this.#recheckRing(directory, entry.name);
       const inode = directory.clean.get(entry.name) ?? this.#inodeOf(directory, entry);
       found.push([inode.displayName ?? entry.name, inode]);
     }
@@ -308,11 +308,17 @@ export class Namespace {
     return file.read(0, file.sizeBytes);
   }
 
-  /** A directory that is linked twice may lead back up by one of its links since the other one was moved. */
-  #breakRing(directory: Directory, name: string): void {
+  /** What has been looked at or moved since may have made a link one that leads back, or one that does so no more. */
+  #recheckRing(directory: Directory, name: string): void {
     const inode = directory.clean.get(name);
-    if (inode?.directory === undefined || isSamePlace(inode, directory, name)) return;
-    if (this.inodes.isAbove(directory, inode)) directory.clean.delete(name);
+    if (inode === undefined) return;
+    const isShown = inode.directory !== undefined;
+    if (isShown && !isSamePlace(inode, directory, name) && this.inodes.leadsBack(directory, inode))
+      directory.clean.delete(name);
+    if (isShown || this.inodes.stillLeadsBack(directory, inode) !== false) return;
+    directory.clean.delete(name);
+    inode.place = inode.provenPlace = undefined;
+    this.#core.tree.dropIfUnused(inode);
   }
 
   #inodeOf(directory: Directory, entry: PackedEntry): Inode {

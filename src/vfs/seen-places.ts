@@ -2,7 +2,6 @@
  * Where directories stand in the view when other writers move them: a directory has one place, though it may be seen at
  * two while only one of the directories that name it has been looked at again, or because it is linked twice.
  */
-import { isDirectory } from '../caps/cap.js';
 import type { Directory, Inode, Place } from './inode.js';
 import { upwards } from './paths.js';
 import type { Tree } from './tree.js';
@@ -30,9 +29,6 @@ export function movedTo(inode: Inode, place: Place): void {
   if (inode.place !== undefined) inode.place.directory.clean.delete(inode.place.name);
   inode.place = place;
   inode.provenPlace = place;
-  const below = inode.directory?.clean;
-  // what seemed to lead back up may lead down from here
-  for (const [name, child] of below ?? []) if (isRing(child)) below!.delete(name);
 }
 
 /** A change of ours stands there, or the way up leads to a root. */
@@ -40,9 +36,4 @@ export function isReached(place: Place): boolean {
   if (place.directory.dirty.has(place.name)) return true;
   for (const { directory } of upwards(place.directory.inode)) if (directory?.isRoot) return true;
   return false;
-}
-
-/** A directory that would lead back to one above it is shown as something that cannot be read. */
-function isRing({ kind, other }: Inode): boolean {
-  return kind === 'file' && other?.type === 'known' && isDirectory(other.cap);
 }

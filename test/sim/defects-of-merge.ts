@@ -1,4 +1,5 @@
 /** Nodes that merge by another rule (vfs blueprint 13). */
+import type { Fork } from '../../src/mutable/assess-slot.js';
 import { DeltaMerge } from '../../src/vfs/delta-merge.js';
 import { DirectoryMerge, type MergedBase } from '../../src/vfs/directory-merge.js';
 import type { Directory } from '../../src/vfs/inode.js';
@@ -63,8 +64,9 @@ export const mergeDefects: readonly Defect[] = [
     seams: withMergedBase(
       (inner) =>
         function (this: DirectoryMerge, directory, map, base) {
-          const [parent] = base.lineage;
-          return inner.call(this, directory, map, { ...base, forks: base.forks.map((fork) => ({ ...fork, parent })) });
+          const [ancestor] = base.lineage;
+          const forks = base.forks.map((fork): Fork => ({ ...fork, ancestor }));
+          return inner.call(this, directory, map, { ...base, forks });
         },
     ),
   },

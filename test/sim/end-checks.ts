@@ -126,8 +126,11 @@ function below(tree: ReadonlyMap<string, Found>, directory: string): Map<string,
   return new Map([...part].map(([path, each]) => [path.slice(directory.length), each]));
 }
 
+/** Which link of a ring leads back depends on the one that a node has looked at first. */
 function differenceOfViews(view: ReadonlyMap<string, Found>, grid: ReadonlyMap<string, Found>): string | undefined {
+  const rings = [...view, ...grid].filter(([, each]) => each.kind === 'file' && each.isRing).map(([path]) => path);
   for (const path of new Set([...view.keys(), ...grid.keys()])) {
+    if (rings.some((ring) => isBelow(path, ring))) continue;
     const [here, there] = [view.get(path), grid.get(path)].map((each) => JSON.stringify(each)?.slice(0, 80));
     if (here !== there) return `has ${path} as ${here}, a new node as ${there}`;
   }

@@ -26,7 +26,8 @@ export type TreeState = ReadonlyMap<string, Entry>;
 
 /** What was found by walking the tree. */
 export type Found =
-  | { readonly kind: 'file'; readonly content: string; readonly mode: number }
+  /** `isRing`: a link to a directory above it. */
+  | { readonly kind: 'file'; readonly content: string; readonly mode: number; readonly isRing?: true }
   | { readonly kind: 'directory'; readonly mode: number }
   | { readonly kind: 'symlink'; readonly target: string; readonly mode: number };
 

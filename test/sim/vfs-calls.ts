@@ -80,17 +80,17 @@ export async function walk(vfs: Vfs, directory: InodeNumber, prefix = ''): Promi
     const { inode, kind, mode } = attributes;
     if (kind === 'directory') for (const [below, each] of await walk(vfs, inode, path)) found.set(below, each);
     else if (kind === 'symlink') found.set(path, { kind, mode, target: await vfs.readSymlink(inode) });
-    else found.set(path, { kind: 'file', mode, content: await readable(contentOf(vfs, inode)) });
+    else found.set(path, await fileOrRing(vfs, inode, mode));
   }
   return found;
 }
 
-/** Two nodes that moved two directories into each other have made a ring, which is shown as what cannot be read. */
-async function readable(content: Promise<string>): Promise<string> {
+/** Two nodes that moved two directories into each other have made a ring: one of the links is shown as an unreadable file. */
+async function fileOrRing(vfs: Vfs, inode: InodeNumber, mode: number): Promise<Found> {
   try {
-    return await content;
+    return { kind: 'file', mode, content: await contentOf(vfs, inode) };
   } catch (error) {
-    if (isTahoeError(error, 'unsupported')) return '';
+    if (isTahoeError(error, 'unsupported')) return { kind: 'file', mode, content: '', isRing: true };
     throw error;
   }
 }

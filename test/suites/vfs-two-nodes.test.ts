@@ -602,6 +602,30 @@ for (const where of ['in one directory', 'in two directories'] as const) {
   });
 }
 
+test('two directories that two nodes link in each other at once have no path without end, and one node cannot do that', async (t) => {
+  const { grid, node, root, rootCap, other, there } = await twoNodes(t, slowToLook);
+  for (const name of ['x', 'y']) {
+    await put(node.vfs, (await node.vfs.makeDirectory(root, name, newNode)).inode, `in ${name}`, name);
+  }
+  await drained(node);
+  await other.stop();
+  await other.start();
+  await other.vfs.openRoot(rootCap);
+  const link = async ({ vfs }: TestNode, from: InodeNumber, what: string, into: string) => {
+    const cap = await vfs.capOf((await vfs.lookup(from, what)).inode);
+    await vfs.linkCap((await vfs.lookup(from, into)).inode, what, cap!, 'never');
+  };
+  await link(node, root, 'x', 'y');
+  const refused = await t.throwsAsync(link(node, root, 'y', 'x'));
+  t.true(isTahoeError(refused, 'invalid'), String(refused));
+  await link(other, there, 'y', 'x');
+  await Promise.all([drained(node), drained(other)]);
+  const reader = await grid.node();
+  const names = await namesBelow(reader, (await reader.vfs.openRoot(rootCap)).inode);
+  // y is also in x, and there is a file in y where x would lead back
+  t.deepEqual(names.sort(), ['in x', 'in y', 'in y', 'x', 'x', 'x', 'y', 'y']);
+});
+
 /** All names in a tree; a directory inside itself shows as something that cannot be entered. */
 async function namesBelow({ vfs }: TestNode, directory: InodeNumber): Promise<string[]> {
   const names: string[] = [];

@@ -165,7 +165,7 @@ test('an own attempt that landed on one server only can be built on, one that la
 /** The base, what is merged into it, and by which third side. */
 function forksOf(assessment: Assessment): { base: string; forks: (readonly [string, string | undefined])[] } | string {
   if (assessment.kind !== 'base') return assessment.kind;
-  return { base: assessment.key, forks: assessment.forks.map(({ key, parent }) => [key, parent] as const) };
+  return { base: assessment.key, forks: assessment.forks.map(({ key, ancestor }) => [key, ancestor] as const) };
 }
 
 test('of two readable versions that do not contain each other the higher is the base and the other is merged', (t) => {
@@ -213,6 +213,23 @@ test('the third side of a merge is the version the fork was built on, never the 
   t.deepEqual(forksOf(assess([...times(6, base), ...times(4, apart)], memory)), {
     base: versionKey(base),
     forks: [[versionKey(apart), undefined]],
+  });
+});
+
+test('the third side of an attempt built on another one that stands nowhere is what both it and the base come from', (t) => {
+  const proven = version(3, 1);
+  const first = version(4, 2, proven);
+  const second = version(5, 3, first);
+  const base = version(6, 4, proven);
+  const attempts = [
+    { version: first, lineage: [versionKey(proven)] },
+    { version: second, lineage: [versionKey(first), versionKey(proven)] },
+    { version: base, lineage: [versionKey(proven)] },
+  ];
+  const held = [second, base, ...times(8, proven)];
+  t.deepEqual(forksOf(assess(held, { proven, attempts, known: [proven] })), {
+    base: versionKey(base),
+    forks: [[versionKey(second), versionKey(proven)]],
   });
 });
 
