@@ -7,7 +7,7 @@ import { type Outcome, runTahoe, tahoe, tahoeOutput, temporaryDirectory } from '
 
 /** After so long a node looks at a directory again when it is asked for it. */
 const FRESHNESS_MS = 5_500;
-const ATTEMPTS_MAX = 5;
+const ATTEMPTS_MAX = 10;
 const CHOICES: readonly ConflictChoice[] = ['ours', 'theirs', 'both'];
 
 /** Four storage servers behind HTTPS and two clients with the same root directory, in processes of their own. */
