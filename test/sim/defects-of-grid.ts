@@ -1,4 +1,6 @@
 /** Uploads and downloads that are taken for what they are not. */
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { GridUploader } from '../../src/immutable/uploader.js';
 import { silentLogger } from '../../src/platform/logger.js';
 import { MemoryStorageServer } from '../support/memory-storage-server.js';
@@ -22,6 +24,20 @@ function sourceOf(bytes: Uint8Array) {
     sizeBytes: bytes.length,
     read: async (offset: number, target: Uint8Array) => target.set(bytes.subarray(offset, offset + target.length)),
   };
+}
+
+/** Shares, write capabilities in directories and keys in slots stay as they are. */
+function withoutEncryption(): () => void {
+  const inner = crypto.createCipheriv;
+  const replaceBy = (create: typeof inner) => {
+    crypto.createCipheriv = create;
+    syncBuiltinESMExports();
+  };
+  replaceBy(((algorithm: string, ...rest: [Uint8Array, Uint8Array]) => {
+    const cipher = inner(algorithm, ...rest);
+    return algorithm === 'aes-128-ctr' ? overriding(cipher, { update: (data: Uint8Array) => data } as object) : cipher;
+  }) as typeof inner);
+  return () => replaceBy(inner);
 }
 
 export const gridDefects: readonly Defect[] = [
@@ -56,6 +72,12 @@ export const gridDefects: readonly Defect[] = [
           },
         }),
     },
+  },
+  {
+    name: 'plaintext-in-shares',
+    what: 'shares are made of what is not encrypted',
+    seeds: 1,
+    seams: { parts: withoutEncryption },
   },
   {
     name: 'segments-of-another-file',
