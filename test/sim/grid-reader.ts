@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import { type ChkReadCap, isDirectory, parseKnownCap, serializeCap } from '../../src/caps/cap.js';
 import { chkStorageIndex, clientLeaseSecrets } from '../../src/crypto/derivations.js';
-import { parseDirectory } from '../../src/dirnode/packing.js';
+import { type PackedEntry, parseDirectory } from '../../src/dirnode/packing.js';
 import { toHex } from '../../src/encoding/bytes.js';
 import { GridDownloader } from '../../src/immutable/downloader.js';
 import { compareVersions, isBuiltOn } from '../../src/mutable/lineage.js';
@@ -27,6 +27,13 @@ export type Seen =
   | { readonly kind: 'file'; readonly content: string }
   | { readonly kind: 'directory'; readonly cap: string }
   | { readonly kind: 'other' };
+
+export type IsAsGood = (seen: Seen) => boolean;
+
+interface Wanted {
+  readonly name: string;
+  readonly isAsGood: IsAsGood;
+}
 
 export class GridReader {
   readonly #config: SimConfig;
@@ -53,12 +60,12 @@ export class GridReader {
     this.#downloader = new GridDownloader({ ...common, segmentCache });
   }
 
-  /** Undefined if there is nothing at the path. */
-  async at(path: string): Promise<Seen | undefined> {
+  /** Undefined if there is nothing at the path. `isAsGood`: another file there would do as well as the one that is seen. */
+  async at(path: string, isAsGood: IsAsGood = () => false): Promise<Seen | undefined> {
     let seen: Seen | undefined = { kind: 'directory', cap: this.#rootCap };
     for (const name of path.split('/').slice(1)) {
       if (seen?.kind !== 'directory') return undefined;
-      seen = (await this.list(seen.cap, name)).get(name);
+      seen = (await this.list(seen.cap, { name, isAsGood })).get(name);
     }
     return seen;
   }
@@ -79,7 +86,7 @@ export class GridReader {
   }
 
   /** The entries of a directory, or the one of this name. */
-  async list(capText: string, only?: string): Promise<Map<string, Seen>> {
+  async list(capText: string, only?: Wanted): Promise<Map<string, Seen>> {
     const cap = parseKnownCap(capText);
     if (!isDirectory(cap) || (cap.inner.type !== 'sdmf-write' && cap.inner.type !== 'sdmf-read'))
       throw new Error('not a directory of this grid');
@@ -88,14 +95,18 @@ export class GridReader {
     // whoever counts shares wants those too that are beyond the first servers of the list
     const isPatient = only !== undefined;
     const { content, version, map } = await readSlot(this.#slots, keys, { quorums, isPatient });
-    if (only !== undefined) await this.#checkSlotSpread(keys, { version, map, entry: rawEntry(content, only) }, only);
+    const entries = parseDirectory(content, { deepImmutable: false });
+    if (only !== undefined) await this.#checkSlotSpread(keys, { version, map, entry: entries.get(only.name) }, only);
     const found = new Map<string, Seen>();
-    for (const entry of parseDirectory(content, { deepImmutable: false }).values()) {
-      if (only !== undefined && entry.name !== only) continue;
-      const { child, kind } = readEntry(entry, keys.writeKey, false);
-      found.set(entry.name, await this.#seen(child.type === 'known' ? child.cap : undefined, kind));
+    for (const entry of entries.values()) {
+      if (only === undefined || entry.name === only.name) found.set(entry.name, await this.#seenAs(keys, entry));
     }
     return found;
+  }
+
+  #seenAs(keys: SlotKeys, entry: PackedEntry): Promise<Seen> {
+    const { child, kind } = readEntry(entry, keys.writeKey, false);
+    return this.#seen(child.type === 'known' ? child.cap : undefined, kind);
   }
 
   async #seen(cap: ReturnType<typeof parseKnownCap> | undefined, kind: string): Promise<Seen> {
@@ -108,11 +119,11 @@ export class GridReader {
     return { kind: 'file', content };
   }
 
-  /** Versions that are being published stand above what was proven, and must say the same of the name. */
+  /** Versions that are being published stand above what was proven, which must say the same of the name, or what does as well. */
   async #checkSlotSpread(
     keys: SlotKeys,
-    read: { readonly version: Checkstring; readonly map: SlotMap; readonly entry: string | undefined },
-    name: string,
+    read: { readonly version: Checkstring; readonly map: SlotMap; readonly entry: PackedEntry | undefined },
+    { name, isAsGood }: Wanted,
   ): Promise<void> {
     const { map, entry } = read;
     if (!this.#checksSpread || entry === undefined) return;
@@ -120,7 +131,9 @@ export class GridReader {
     for (const seen of map.versions.values()) {
       if (seen.shares.size < seen.prefix.sharesNeeded || compareVersions(seen.prefix, lowest) >= 0) continue;
       const content = await retrieveVersion(this.#slots, keys, seen);
-      if (rawEntry(content, name) === entry) lowest = seen.prefix;
+      const older = parseDirectory(content, { deepImmutable: false }).get(name);
+      if (older === undefined) continue;
+      if (older.refersToSame(entry) || isAsGood(await this.#seenAs(keys, older))) lowest = seen.prefix;
     }
     const numbers = new Set<number>();
     for (const { prefix, shares } of map.versions.values()) {
@@ -140,11 +153,6 @@ export class GridReader {
     if (this.#checksSpread && happiness < this.#config.sharesHappy)
       throw new Error(`a file stands on ${happiness} servers instead of ${this.#config.sharesHappy}`);
   }
-}
-
-function rawEntry(content: Uint8Array, name: string): string | undefined {
-  const entry = parseDirectory(content, { deepImmutable: false }).get(name);
-  return entry === undefined ? undefined : toContent(entry.raw);
 }
 
 /** The largest matching of servers to different shares. */

@@ -1,6 +1,6 @@
 /** Works in the directory that only this node changes, and knows at any time what must be there. */
 import type { FileHandle, InodeNumber } from '../../src/vfs/vfs.js';
-import type { Seen } from './grid-reader.js';
+import type { IsAsGood, Seen } from './grid-reader.js';
 import {
   difference,
   type Entry,
@@ -363,9 +363,10 @@ export class OwnUser extends User {
       if (version !== undefined && state === this.model.since(mark)[0]) version.isSynced = true;
     }
     const found: string[] = [];
+    const isRight = (seen: Seen) => seen.kind === 'file' && contents.has(seen.content);
     for (const path of places) {
-      const seen = await this.#seenAt(path);
-      if (seen?.kind === 'file' && contents.has(seen.content)) return;
+      const seen = await this.#seenAt(path, isRight);
+      if (seen !== undefined && seen.kind !== 'unreadable' && isRight(seen)) return;
       found.push(`${path}: ${describe(seen)}`);
     }
     const expected = [...contents].map((content) => JSON.stringify(content.slice(0, 30))).join(' or ');
@@ -373,9 +374,9 @@ export class OwnUser extends User {
   }
 
   /** A file that was moved meanwhile may be unreadable in one place, if it is readable in another. */
-  async #seenAt(rel: string): Promise<Seen | Unreadable | undefined> {
+  async #seenAt(rel: string, isAsGood?: IsAsGood): Promise<Seen | Unreadable | undefined> {
     try {
-      return await this.world.reader().at(this.home + rel);
+      return await this.world.reader().at(this.home + rel, isAsGood);
     } catch (error) {
       return { kind: 'unreadable', reason: String(error) };
     }
