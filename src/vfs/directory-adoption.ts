@@ -36,7 +36,7 @@ export class DirectoryAdoption {
    */
   adopt(parent: Directory, name: string, own: Directory, entry: PackedEntry): void {
     const { ledger, notify, platform } = this.#core;
-    const theirs = this.#theirs(parent, entry, own);
+    const theirs = this.#takeTheirs(parent, entry, own);
     const target = theirs.directory!;
     for (const [shown, child] of this.#namespace.children(own)) {
       this.#move(own, target, entryKey(shown), child);
@@ -71,7 +71,7 @@ export class DirectoryAdoption {
     }
     own.isStaleOnce = true;
     if (entry !== undefined && this.canAdopt(parent, entry)) {
-      const theirs = this.#theirs(parent, entry, own);
+      const theirs = this.#takeTheirs(parent, entry, own);
       const target = theirs.directory!;
       this.#placeTheirs(parent, name, theirs);
       for (const [key, { child }] of [...own.dirty]) if (child !== undefined) this.#move(own, target, key, child);
@@ -125,11 +125,11 @@ export class DirectoryAdoption {
     ]);
   }
 
-  #theirs(parent: Directory, entry: PackedEntry, own: Directory): Inode {
+  /** What stands there. If it was moved into ours here, and in the place of ours by them, it is where they put it. */
+  #takeTheirs(parent: Directory, entry: PackedEntry, own: Directory): Inode {
     const theirs = this.#namespace.inodes.of(parent, entry);
     for (const [name, { child, expected }] of [...own.dirty]) {
       if (child !== theirs) continue;
-      // it was moved into ours here, and in the place of ours by them: it is where they put it
       this.#core.ledger.names([{ directory: own, name, child: undefined, expected, displaced: undefined }]);
       theirs.provenPlace = undefined;
     }

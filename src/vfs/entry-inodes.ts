@@ -121,7 +121,8 @@ function isAbove(directory: Directory, inode: Inode): boolean {
 function leadsDown(from: Inode, to: Inode): boolean {
   const reached = new Set([from]);
   for (const { directory } of reached) {
-    for (const child of [...directory!.clean.values(), ...[...directory!.dirty.values()].map(({ child }) => child)]) {
+    const { clean, dirty } = directory!;
+    for (const child of [...clean.values(), ...Array.from(dirty.values(), ({ child }) => child)]) {
       if (child === to) return true;
       if (child?.directory !== undefined) reached.add(child);
     }

@@ -131,9 +131,19 @@ export class Namespace {
   /**
    * Takes over contents read from the grid or just proven. Inodes of entries that somebody else changed follow; names
    * that are dirty here keep this node's view. Returns what was synced here and is gone, for `listMissing`. `remembered`:
-   * what was proven here last, for a directory that was not looked at since the start; its version may be this one.
+   * what was proven here last, for a directory that was not looked at since the start.
    */
   adopt(
+    directory: Directory,
+    version: Checkstring | undefined,
+    content: Uint8Array,
+    remembered?: RememberedDirectory,
+  ): readonly PackedEntry[] {
+    this.#core.tree.fromMemory.delete(directory);
+    return this.#take(directory, version, content, remembered);
+  }
+
+  #take(
     directory: Directory,
     version: Checkstring | undefined,
     content: Uint8Array,
@@ -144,9 +154,6 @@ export class Namespace {
     const before = directory.base;
     directory.base = { version, entries, sizeBytes: content.length };
     directory.checkedAtMs = this.#core.platform.clock.monotonicMs();
-    const { fromMemory } = this.#core.tree;
-    if (remembered !== undefined && version === remembered.version) fromMemory.add(directory);
-    else fromMemory.delete(directory);
     directory.isShared ||= hasForeignEntries(directory.base);
     const missing = this.#lost.restore(directory, before ?? baseOf(remembered));
     for (const [name, inode] of [...directory.clean]) {
@@ -285,7 +292,9 @@ export class Namespace {
   async #showRemembered(directory: Directory): Promise<boolean> {
     const memory = await this.#core.remembered.get(directory);
     if (memory === undefined) return false;
-    if (directory.base === undefined) this.adopt(directory, memory.version, memory.content, memory);
+    if (directory.base !== undefined) return true;
+    this.#core.tree.fromMemory.add(directory);
+    this.#take(directory, memory.version, memory.content);
     return true;
   }
 
@@ -312,13 +321,13 @@ export class Namespace {
   #recheckRing(directory: Directory, name: string): void {
     const inode = directory.clean.get(name);
     if (inode === undefined) return;
-    const isShown = inode.directory !== undefined;
-    if (isShown && !isSamePlace(inode, directory, name) && this.inodes.leadsBack(directory, inode))
+    if (inode.directory !== undefined) {
+      if (!isSamePlace(inode, directory, name) && this.inodes.leadsBack(directory, inode)) directory.clean.delete(name);
+    } else if (this.inodes.stillLeadsBack(directory, inode) === false) {
       directory.clean.delete(name);
-    if (isShown || this.inodes.stillLeadsBack(directory, inode) !== false) return;
-    directory.clean.delete(name);
-    inode.place = inode.provenPlace = undefined;
-    this.#core.tree.dropIfUnused(inode);
+      inode.place = inode.provenPlace = undefined;
+      this.#core.tree.dropIfUnused(inode);
+    }
   }
 
   #inodeOf(directory: Directory, entry: PackedEntry): Inode {

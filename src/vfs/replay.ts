@@ -279,5 +279,3 @@ export class Replay {
     content.hasUnsnapshotted = record.unsnapshotted;
   }
 }
-
-/** Where the shares of this content are, for the receipt of the publish that is still to come. */

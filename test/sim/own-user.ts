@@ -363,10 +363,10 @@ export class OwnUser extends User {
       if (version !== undefined && state === this.model.since(mark)[0]) version.isSynced = true;
     }
     const found: string[] = [];
-    const isRight = (seen: Seen) => seen.kind === 'file' && contents.has(seen.content);
+    const isRight = (seen?: Seen | Unreadable) => seen?.kind === 'file' && contents.has(seen.content);
     for (const path of places) {
       const seen = await this.#seenAt(path, isRight);
-      if (seen !== undefined && seen.kind !== 'unreadable' && isRight(seen)) return;
+      if (isRight(seen)) return;
       found.push(`${path}: ${describe(seen)}`);
     }
     const expected = [...contents].map((content) => JSON.stringify(content.slice(0, 30))).join(' or ');
